@@ -1,0 +1,1 @@
+//! .env files, read as their readers read them and edited without touching what was not asked.

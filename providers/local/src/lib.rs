@@ -1,0 +1,1 @@
+//! The encrypted store in the project's own folder: signed age documents, safe to commit.

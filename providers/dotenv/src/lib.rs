@@ -1,1 +1,60 @@
-//! .env files, read as their readers read them and edited without touching what was not asked.
+//! `.env` files: read as their reader reads them, edited without touching what was not asked.
+//!
+//! [`parse`] and [`render_line`] work on bytes alone; [`open`] gives the store. Nothing here runs
+//! a command, asks the process environment, or writes a file but through
+//! [`secrets_platform::files`].
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod corpus;
+mod dialect;
+mod document;
+mod edit;
+mod grammar;
+mod interpolate;
+mod provider;
+mod write;
+
+use secrets_api::{Name, Result, SecretValue};
+
+pub use dialect::Dialect;
+pub use provider::{SCHEME, open};
+
+/// One item of a file.
+#[derive(Debug)]
+pub struct Entry {
+    /// The key, which need not be the name of a secret.
+    pub name: String,
+    /// The value, interpolated from the file alone; `None` for a key without `=`.
+    pub value: Option<SecretValue>,
+    /// Whether the value is put together from others.
+    pub derived: bool,
+    /// The line it begins in, from 1.
+    pub line: usize,
+}
+
+/// Reads a whole file; every item in its order, so that of several with one name the last counts.
+///
+/// # Errors
+/// `InvalidData` with line and column: not UTF-8, a NUL byte, or a line the dialect's reader would
+/// leave out. What the line holds is not repeated.
+pub fn parse(dialect: Dialect, bytes: &[u8]) -> Result<Vec<Entry>> {
+    let document = document::Document::parse(dialect, bytes)?;
+    Ok(document.resolve(&mut |_| None))
+}
+
+/// One line `NAME=value`, with its line end, in the form that most readers agree on, else in the
+/// dialect's own (see `write.rs`).
+///
+/// # Errors
+/// `Unsupported` for a value that no form of the dialect can hold.
+pub fn render_line(dialect: Dialect, name: &Name, value: &SecretValue) -> Result<SecretValue> {
+    let token = write::token(dialect, name, value)?;
+    let mut line =
+        secrets_api::Zeroizing::new(Vec::with_capacity(name.as_str().len() + token.len() + 2));
+    line.extend_from_slice(name.as_str().as_bytes());
+    line.push(b'=');
+    line.extend_from_slice(token.as_bytes());
+    line.push(b'\n');
+    Ok(SecretValue::from(line))
+}

@@ -1,0 +1,456 @@
+//! The store: one file, read and edited under the lock of its folder.
+//!
+//! Its calls do their input and output at once, without a runtime: reading a file takes
+//! microseconds, less than handing it to a thread.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrets_api::{
+    Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, KeySource, Leasing, Limits, Lookup,
+    Meta, Name, Op, Opening, Poll, Precondition, Provider, ProviderExt as _, Report, Result,
+    Revision, SecretValue, Select, Snapshot, Staging, Stored, Unit, Values, Version, Written,
+    async_trait,
+};
+use secrets_platform::files::{self, Contents, Edit, Options};
+use sha2::Sha256;
+
+use crate::document::Document;
+use crate::edit::{self, Wish};
+use crate::{Dialect, Entry};
+
+/// The word before the colon.
+pub const SCHEME: &str = "dotenv";
+
+/// The largest value, in bytes: no reader of `.env` files was measured with more.
+const MOST_BYTES: usize = 1024 * 1024;
+
+const CAPABILITIES: Capabilities = Capabilities {
+    unit: Unit::Document,
+    guard: Guard::Cooperative,
+    values: Values::Utf8NoNul,
+    writable: true,
+    history: false,
+    restore: false,
+    idempotent: false,
+    cheap_poll: true,
+    limits: Limits {
+        value_bytes: Some(MOST_BYTES),
+        concurrency: 1,
+    },
+};
+
+/// A `.env` file as a store: `dotenv:PATH[?dialect=NAME]`. A relative path starts at the project's
+/// folder. Opens nothing yet.
+///
+/// # Errors
+/// `InvalidConfig` without a path, and for an option or dialect there is not.
+pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
+    let uri = opening.uri;
+    let invalid =
+        |message: String| Err(Error::new(ErrorKind::InvalidConfig, message).at_store(uri));
+    if uri.location().is_empty() {
+        return invalid("a dotenv store needs the path of its file, such as dotenv:.env".into());
+    }
+    if let Some(option) = uri.unknown_option(&["dialect"]) {
+        return invalid(format!(
+            "there is no option `{option}`; a dotenv store has `dialect`"
+        ));
+    }
+    let dialect = match uri.option("dialect").map(str::parse) {
+        None => Dialect::default(),
+        Some(Ok(dialect)) => dialect,
+        Some(Err(())) => {
+            let known = Dialect::names().collect::<Vec<_>>().join(", ");
+            return invalid(format!("there is no such dialect; there is {known}"));
+        }
+    };
+    let mut location = format!("{SCHEME}:{}", uri.location());
+    if dialect != Dialect::default() {
+        location.push_str("?dialect=");
+        location.push_str(dialect.name());
+    }
+    Ok(Arc::new(Dotenv {
+        path: opening.root.join(uri.location()),
+        location,
+        dialect,
+        machine_key: Arc::clone(&opening.machine_key),
+    }))
+}
+
+struct Dotenv {
+    path: PathBuf,
+    location: String,
+    dialect: Dialect,
+    machine_key: KeySource,
+}
+
+impl std::fmt::Debug for Dotenv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dotenv")
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
+/// MACs under the machine's key: what this store has for versions.
+struct Marks(Hmac<Sha256>);
+
+impl Marks {
+    fn new(key: &KeySource, path: &std::path::Path) -> Result<Self> {
+        let mac = Hmac::<Sha256>::new_from_slice(key()?.expose()).map_err(|_| {
+            Error::new(
+                ErrorKind::Unexpected,
+                "the machine key has no usable length",
+            )
+        })?;
+        let mut marks = Self(mac);
+        marks.feed(b"dotenv/1");
+        marks.feed(path.as_os_str().as_encoded_bytes());
+        Ok(marks)
+    }
+
+    /// Adds a part with its length before it: no two rows of parts look alike.
+    fn feed(&mut self, part: &[u8]) {
+        self.0.update(&(part.len() as u64).to_be_bytes());
+        self.0.update(part);
+    }
+
+    fn of(&self, parts: &[&[u8]]) -> String {
+        let mut marks = Self(self.0.clone());
+        parts.iter().for_each(|part| marks.feed(part));
+        marks.0.finalize().into_bytes()[..16]
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
+    }
+
+    fn version(&self, name: &Name, value: &SecretValue) -> Version {
+        Version::new(self.of(&[b"value", name.as_str().as_bytes(), value.expose()]))
+    }
+
+    fn revision(&self, contents: Option<&Contents>) -> Revision {
+        Revision::new(match contents {
+            Some(contents) => self.of(&[b"file", &contents.bytes]),
+            None => "absent".to_owned(),
+        })
+    }
+}
+
+/// What a file holds: the last item of each name, and keys that are no names.
+#[derive(Default)]
+struct Items {
+    order: Vec<Name>,
+    by_name: HashMap<Name, Entry>,
+    foreign: Vec<String>,
+}
+
+impl Items {
+    fn new(entries: Vec<Entry>) -> Self {
+        let mut items = Self::default();
+        for entry in entries {
+            let Ok(name) = Name::new(&entry.name) else {
+                if !items.foreign.contains(&entry.name) {
+                    items.foreign.push(entry.name);
+                }
+                continue;
+            };
+            if items.by_name.insert(name.clone(), entry).is_none() {
+                items.order.push(name);
+            }
+        }
+        items
+    }
+
+    /// The value under a name; a key without `=` has none.
+    fn value(&self, name: &Name) -> Option<&SecretValue> {
+        self.by_name.get(name)?.value.as_ref()
+    }
+}
+
+impl Dotenv {
+    fn at(&self, error: Error) -> Error {
+        error.at_store(&self.location)
+    }
+
+    fn unsupported<T>(&self, what: &str) -> Result<T> {
+        Err(self.at(Error::unsupported(what)))
+    }
+
+    fn marks(&self) -> Result<Marks> {
+        Marks::new(&self.machine_key, &self.path).map_err(|e| self.at(e))
+    }
+
+    fn load(&self) -> Result<(Option<Contents>, Items)> {
+        let contents = files::read(&self.path).map_err(|e| self.at(e))?;
+        let items = match &contents {
+            Some(contents) => {
+                Items::new(crate::parse(self.dialect, &contents.bytes).map_err(|e| self.at(e))?)
+            }
+            None => Items::default(),
+        };
+        Ok((contents, items))
+    }
+
+    fn meta(marks: &Marks, name: &Name, entry: &Entry) -> Meta {
+        Meta {
+            version: entry.value.as_ref().map(|value| marks.version(name, value)),
+            derived: entry.derived,
+            ..Meta::default()
+        }
+    }
+
+    /// Checks and makes the changes on what is there now; called under the lock.
+    fn change(
+        &self,
+        marks: &Marks,
+        now: Option<&Contents>,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<(Edit, Written)> {
+        let revision = marks.revision(now);
+        if base.is_some_and(|base| *base != revision) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the file was changed by someone else",
+            ));
+        }
+        let bytes = now.map_or(&[][..], |now| &now.bytes);
+        let document = Document::parse(self.dialect, bytes)?;
+        let items = Items::new(document.resolve(&mut |_| None));
+        let mut wishes = Vec::with_capacity(changes.len());
+        for Change { name, op, when } in changes {
+            let present = items.value(name);
+            let holds = match when {
+                Precondition::Unguarded => true,
+                Precondition::Absent => present.is_none(),
+                Precondition::Version(version) => {
+                    present.is_some_and(|value| marks.version(name, value) == *version)
+                }
+            };
+            if !holds {
+                return Err(Error::conflict(name));
+            }
+            match op {
+                // A line that says so already stays as it is written, interpolated ones too.
+                Op::Put(value) if present.is_some_and(|present| present.same_as(value)) => {}
+                Op::Put(value) => wishes.push((*name, Wish::Set(value))),
+                Op::Delete => wishes.push((*name, Wish::Remove)),
+                Op::Restore => {
+                    return Err(Error::unsupported("a .env file keeps no deleted values"));
+                }
+            }
+        }
+        let text = edit::apply(self.dialect, &document, &wishes)?;
+        let after = Items::new(crate::parse(self.dialect, &text)?);
+        self.verify(&document, &text, &after, &wishes)?;
+        let contents = Contents {
+            bytes: text,
+            mode: 0,
+            stamp: String::new(),
+        };
+        let unchanged = *contents.bytes == *bytes;
+        let written = Written {
+            revision: Some(if unchanged {
+                revision
+            } else {
+                marks.revision(Some(&contents))
+            }),
+            items: changes
+                .iter()
+                .map(|change| {
+                    Ok(after
+                        .value(change.name)
+                        .map(|value| marks.version(change.name, value)))
+                })
+                .collect(),
+        };
+        Ok((
+            if unchanged {
+                Edit::Keep
+            } else {
+                Edit::Replace(contents.bytes)
+            },
+            written,
+        ))
+    }
+
+    /// Reads the new text back, as its reader would: what was wished holds, and every other line
+    /// says what it said.
+    fn verify(
+        &self,
+        before: &Document<'_>,
+        text: &[u8],
+        after: &Items,
+        wishes: &[(&Name, Wish<'_>)],
+    ) -> Result<()> {
+        let granted = wishes.iter().all(|(name, wish)| match wish {
+            Wish::Set(value) => after.value(name).is_some_and(|now| now.same_as(value)),
+            Wish::Remove => !after.by_name.contains_key(*name),
+        });
+        let others = |document: &Document<'_>| {
+            let keys = document
+                .bindings
+                .iter()
+                .filter_map(|b| Some((document.key(b)?, document.raw(b))));
+            keys.filter(|(key, _)| !wishes.iter().any(|(name, _)| name.as_str() == *key))
+                .map(|(key, raw)| (key.to_owned(), raw))
+                .collect::<Vec<_>>()
+        };
+        if granted && others(before) == others(&Document::parse(self.dialect, text)?) {
+            return Ok(());
+        }
+        Err(Error::unsupported(
+            "the edited file would not be read as it was meant; it was not changed",
+        )
+        .with_hint("write the line by hand, or move its neighbours out of the way"))
+    }
+}
+
+#[async_trait]
+impl Provider for Dotenv {
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn inspect(&self, _: &Ctx) -> Result<Report> {
+        let (contents, items) = self.load()?;
+        let mut report = Report::default();
+        report
+            .facts
+            .push(("dialect".into(), self.dialect.name().into()));
+        match contents {
+            None => report.facts.push((
+                "file".into(),
+                format!("{}, not there yet", self.path.display()),
+            )),
+            Some(contents) => {
+                let path = self.path.display();
+                report
+                    .facts
+                    .push(("file".into(), format!("{path}, mode {:04o}", contents.mode)));
+                if contents.mode & 0o077 != 0 {
+                    let problem = format!("others on this machine can open {path}");
+                    report
+                        .problems
+                        .push((problem, Some(format!("chmod 600 {path}"))));
+                }
+            }
+        }
+        if !items.foreign.is_empty() {
+            report
+                .facts
+                .push(("no names of secrets".into(), items.foreign.join(", ")));
+        }
+        Ok(report)
+    }
+
+    async fn list(&self, _: &Ctx) -> Result<Vec<(Name, Meta)>> {
+        let (_, items) = self.load()?;
+        let marks = self.marks()?;
+        let held = items
+            .order
+            .iter()
+            .filter(|name| items.value(name).is_some());
+        Ok(held
+            .map(|name| (name.clone(), Self::meta(&marks, name, &items.by_name[name])))
+            .collect())
+    }
+
+    async fn read(&self, _: &Ctx, what: Select<'_>) -> Result<Snapshot> {
+        let (contents, mut items) = self.load()?;
+        let marks = self.marks()?;
+        let mut take = |name: &Name| -> Lookup {
+            let Some(entry) = items.by_name.get_mut(name) else {
+                return Lookup::Absent;
+            };
+            let meta = Self::meta(&marks, name, entry);
+            match entry.value.take() {
+                Some(value) => Lookup::Found(Stored { value, meta }),
+                None => Lookup::Absent,
+            }
+        };
+        let found = match what {
+            // A name may be asked for twice.
+            Select::Names(names) => {
+                let mut answers: Vec<(Name, Result<Lookup>)> = Vec::with_capacity(names.len());
+                let mut first: HashMap<&Name, usize> = HashMap::with_capacity(names.len());
+                for name in names {
+                    let lookup = match first.get(name).map(|index| &answers[*index].1) {
+                        Some(Ok(Lookup::Found(Stored { value, meta }))) => Lookup::Found(Stored {
+                            value: value.duplicate(),
+                            meta: meta.clone(),
+                        }),
+                        Some(_) => Lookup::Absent,
+                        None => take(name),
+                    };
+                    first.entry(name).or_insert(answers.len());
+                    answers.push((name.clone(), Ok(lookup)));
+                }
+                answers
+            }
+            Select::All => {
+                let all = items.order.iter().map(|name| (name.clone(), take(name)));
+                all.filter(|(_, l)| matches!(l, Lookup::Found(_)))
+                    .map(|(name, l)| (name, Ok(l)))
+                    .collect()
+            }
+        };
+        Ok(Snapshot {
+            revision: Some(marks.revision(contents.as_ref())),
+            items: found,
+            foreign: items.foreign,
+        })
+    }
+
+    async fn write(
+        &self,
+        _: &Ctx,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<Written> {
+        self.check(base, changes)?;
+        // What no form can hold is refused before anything is opened.
+        for change in changes {
+            if let Op::Put(value) = change.op {
+                crate::write::token(self.dialect, change.name, value).map_err(|e| self.at(e))?;
+            }
+        }
+        let marks = self.marks()?;
+        files::update(&self.path, &Options::default(), |now| {
+            self.change(&marks, now, base, changes)
+        })
+        .map_err(|e| self.at(e))
+    }
+
+    async fn history(&self, _: &Ctx, _: &Name) -> Result<Vec<Meta>> {
+        self.unsupported("a .env file keeps no history")
+    }
+
+    async fn read_version(&self, _: &Ctx, _: &Name, _: &Version) -> Result<Lookup> {
+        self.unsupported("a .env file keeps no history")
+    }
+
+    async fn poll(&self, _: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
+        let stamp = files::stamp(&self.path).map_err(|e| self.at(e))?;
+        let cursor = Cursor::new(stamp.unwrap_or_else(|| "absent".to_owned()));
+        Ok(Poll {
+            changed: since != Some(&cursor),
+            cursor,
+        })
+    }
+
+    fn leasing(&self) -> Option<&dyn Leasing> {
+        None
+    }
+
+    fn staging(&self) -> Option<&dyn Staging> {
+        None
+    }
+}

@@ -1,0 +1,225 @@
+//! An edit touches nothing but its line, over the files people have and over generated ones.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use secrets_api::{
+    Change, Ctx, ErrorKind, Name, Op, Precondition, Provider, ProviderExt as _, SecretValue,
+    Select, StoreUri,
+};
+use secrets_testkit::block_on;
+use secrets_testkit::opening::TestOpening;
+
+struct File(TestOpening);
+
+impl File {
+    fn new(content: impl AsRef<[u8]>) -> Self {
+        let opening = TestOpening::new();
+        std::fs::write(opening.root.join(".env"), content).unwrap();
+        Self(opening)
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.root.join(".env")
+    }
+
+    fn store(&self) -> std::sync::Arc<dyn Provider> {
+        let uri = StoreUri::parse("dotenv:.env").unwrap();
+        secrets_dotenv::open(&self.0.opening(&uri)).unwrap()
+    }
+
+    fn change(&self, name: &str, op: Op<'_>) -> secrets_api::Result<()> {
+        let name = Name::new(name).unwrap();
+        let cx = Ctx::within(std::time::Duration::from_secs(5));
+        let change = Change {
+            name: &name,
+            op,
+            when: Precondition::Unguarded,
+        };
+        block_on(self.store().write_one(&cx, change)).map(|_| ())
+    }
+
+    fn set(&self, name: &str, value: &str) -> secrets_api::Result<()> {
+        self.change(name, Op::Put(&SecretValue::from_slice(value.as_bytes())))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(std::fs::read(self.path()).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn only_what_was_asked_is_changed() {
+    for (before, name, value, after) in [
+        ("A=1\nB=2\n", "A", "3", "A=3\nB=2\n"),
+        ("A=1 # why\n", "A", "3", "A=3 # why\n"),
+        ("A='1'# why\n", "A", "3", "A=3 # why\n"),
+        (
+            "  export A = \"1\"\t# why\r\n",
+            "A",
+            "x y",
+            "  export A = 'x y'\t# why\r\n",
+        ),
+        ("A=1\nA=2\n", "A", "3", "A=1\nA=3\n"),
+        ("A\nB=1\n", "A", "3", "A=3\nB=1\n"),
+        ("A=\n", "A", "3", "A=3\n"),
+        ("A=1", "A", "", "A=''"),
+        ("A=1", "B", "2", "A=1\nB=2"),
+        ("A=1\r\n", "B", "2", "A=1\r\nB=2\r\n"),
+        ("", "B", "2", "B=2\n"),
+        ("\u{feff}", "B", "2", "\u{feff}B=2\n"),
+        ("\u{feff}A=1\n", "A", "2", "\u{feff}A=2\n"),
+        ("'A'=1\n", "A", "2", "'A'=2\n"),
+        ("A='1\n2'\nB=3\n", "A", "4\n5", "A='4\n5'\nB=3\n"),
+        ("A=1\nURL=x${A}y\n", "URL", "x1y", "A=1\nURL=x${A}y\n"),
+        ("A=1\nURL=x${A}y\n", "URL", "other", "A=1\nURL=other\n"),
+        ("A=1\nURL=x${A}y\n", "A", "2", "A=2\nURL=x${A}y\n"),
+    ] {
+        let file = File::new(before);
+        file.set(name, value).unwrap();
+        assert_eq!(file.text(), after, "{before:?} {name}={value:?}");
+    }
+}
+
+#[test]
+fn a_removal_takes_every_line_of_the_name_and_no_other() {
+    for (before, after) in [
+        ("# c\n\nA=1\nB=2\n", "# c\n\nB=2\n"),
+        ("A=1\nB=2\nexport A=3 # x\n", "B=2\n"),
+        ("B=2\nA='1\n2'", "B=2\n"),
+        ("B=2\r\nA=1\r\n\r\n# end", "B=2\r\n\r\n# end"),
+        ("B=2\n", "B=2\n"),
+        ("\u{feff}A=1\nB=2\n", "\u{feff}B=2\n"),
+    ] {
+        let file = File::new(before);
+        file.change("A", Op::Delete).unwrap();
+        assert_eq!(file.text(), after, "{before:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_its_place_and_left_alone() {
+    for (content, place) in [
+        (&b"A=1\nB='canary\n"[..], "line 2, column 3"),
+        (b"A=1\n\xff\n", "line 2, column 1"),
+        (b"A=1\nB=\0canary\n", "line 2, column 3"),
+        (b"A='x' canary\n", "line 1, column 7"),
+    ] {
+        let file = File::new(content);
+        let error = file.set("A", "2").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(error.message().contains(place), "{error}");
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        assert_eq!(std::fs::read(file.path()).unwrap(), content);
+    }
+}
+
+#[test]
+fn values_of_others_are_never_our_environments() {
+    let file = File::new("A=${HOME}${PATH:-none}\n");
+    let cx = Ctx::within(std::time::Duration::from_secs(5));
+    let name = Name::new("A").unwrap();
+    let found = block_on(file.store().read_one(&cx, &name))
+        .unwrap()
+        .into_found()
+        .unwrap();
+    assert_eq!(found.value.expose_text(), Some("none"));
+    assert!(found.meta.derived);
+}
+
+#[test]
+fn a_version_says_nothing_without_this_machines_key() {
+    let file = File::new("A=1\n");
+    let mut other = TestOpening::new();
+    other.root.clone_from(&file.0.root);
+    other.machine_key = secrets_testkit::opening::key(&[7; 32]);
+    let cx = Ctx::within(std::time::Duration::from_secs(5));
+    let version = |opening: &TestOpening| {
+        let uri = StoreUri::parse("dotenv:.env").unwrap();
+        let store = secrets_dotenv::open(&opening.opening(&uri)).unwrap();
+        block_on(store.list(&cx))
+            .unwrap()
+            .remove(0)
+            .1
+            .version
+            .unwrap()
+    };
+    assert_eq!(version(&file.0), version(&file.0));
+    assert_ne!(version(&file.0), version(&other));
+}
+
+#[test]
+fn odd_addresses_are_refused() {
+    let opening = TestOpening::new();
+    for uri in [
+        "dotenv:",
+        "dotenv:.env?dialct=x",
+        "dotenv:.env?dialect=python",
+    ] {
+        let uri = StoreUri::parse(uri).unwrap();
+        assert_eq!(
+            secrets_dotenv::open(&opening.opening(&uri))
+                .unwrap_err()
+                .kind(),
+            ErrorKind::InvalidConfig
+        );
+    }
+    let uri = StoreUri::parse("dotenv:.").unwrap();
+    let store = secrets_dotenv::open(&opening.opening(&uri)).unwrap();
+    let cx = Ctx::within(std::time::Duration::from_secs(5));
+    let error = block_on(store.read(&cx, Select::All)).unwrap_err();
+    assert!(error.to_string().contains("is a folder"), "{error}");
+    assert!(Path::new(&opening.root).is_dir());
+}
+
+/// Lines of the sort that files have, and some that they should not.
+fn line() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        "# [ -~é]{0,12}",
+        "[ \t]{0,2}(export )?[A-D]{1,2}[ ]{0,2}=[ ]{0,2}[a-z$#é \\\\{}]{0,10}",
+        "[A-D]='[a-z\"$#é \\\\{}\n]{0,10}'( # c)?",
+        "[A-D]=\"[a-z'$#é \\\\{}\n]{0,10}\"( # c)?",
+        "[A-D]=\\$\\{[A-D](:-x)?\\}",
+        "[A-D]",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_file_an_edit_leaves_all_other_lines_byte_for_byte(
+        lines in prop::collection::vec(line(), 0..8),
+        ends in prop::sample::select(vec!["\n", "\r\n"]),
+        last in any::<bool>(),
+        value in prop_oneof![any::<String>(), "[a-z$'\"#\\\\{}\n ]{0,12}"],
+    ) {
+        let mut text = lines.join(ends);
+        if last && !text.is_empty() {
+            text.push_str(ends);
+        }
+        let file = File::new(&text);
+        match file.set("A", &value) {
+            // A file its reader could not read, or a value no form holds: nothing has happened.
+            Err(_) => prop_assert_eq!(file.text(), text),
+            Ok(()) => {
+                let dialect = secrets_dotenv::Dialect::PythonDotenv;
+                let now = file.text();
+                let items = |text: &str| secrets_dotenv::parse(dialect, text.as_bytes()).unwrap();
+                let found = items(&now).into_iter().rfind(|e| e.name == "A").unwrap();
+                let read = found.value.unwrap();
+                prop_assert_eq!(read.expose(), value.as_bytes());
+                let keys = |text: &str| items(text).into_iter().map(|e| e.name).filter(|n| n != "A").collect::<Vec<_>>();
+                prop_assert_eq!(keys(&now), keys(&text));
+                // Without the lines of A both are the same file, byte for byte; only a line end
+                // that was missing has been added before a new last line.
+                let untouched = File::new(&text);
+                untouched.change("A", Op::Delete).unwrap();
+                file.change("A", Op::Delete).unwrap();
+                let (before, after) = (untouched.text(), file.text());
+                let line_end = if before.contains('\n') { ends } else { "\n" };
+                prop_assert!(after == before || after == format!("{before}{line_end}"), "{:?} -> {:?}", before, after);
+            }
+        }
+    }
+}

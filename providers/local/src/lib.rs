@@ -1,1 +1,32 @@
-//! The encrypted store in the project's own folder: signed age documents, safe to commit.
+//! The encrypted store in the project's own folder: `.secrets/ENV.age`, one signed document an
+//! environment, sealed in the age format to the people of `.secrets/recipients.toml`. Safe to
+//! commit: opening takes an identity, and a document counts only if somebody who is known on this
+//! machine has signed it.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `identity` | the one private key a person keeps, and what follows from it |
+//! | `team` | `recipients.toml`: who is sealed to, who may sign |
+//! | `seal` | bytes to an age file and back |
+//! | `envelope` | the signature around a document |
+//! | `document` | values, versions, generation |
+//! | `pins` | what this machine has seen: people, generations |
+//! | `folder` | the whole folder: make it, change the team, review and accept |
+//! | `provider` | one document as a store |
+
+mod document;
+mod envelope;
+mod folder;
+mod hex;
+mod identity;
+mod open;
+mod pins;
+mod provider;
+mod seal;
+mod ssh;
+mod team;
+
+pub use folder::{Created, Folder, Removed, Resealed, Review};
+pub use identity::Identity;
+pub use provider::{SCHEME, open};
+pub use team::{Member, Team};

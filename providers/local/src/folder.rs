@@ -1,0 +1,420 @@
+//! The whole folder `.secrets/`: made once, its team changed, and what somebody else changed in it
+//! shown and accepted.
+
+use std::path::{Path, PathBuf};
+
+use secrets_api::{Dirs, Error, ErrorKind, KeySource, Name, Result};
+use secrets_platform::files;
+
+use crate::document::Kept;
+use crate::identity::Identity;
+use crate::open::{Place, believed};
+use crate::pins::{Pins, Seen};
+use crate::provider::{Local, is_plain};
+use crate::team::{self, Member, Team};
+use crate::{envelope, hex, seal};
+
+/// A project's local store as a whole.
+#[derive(Clone)]
+pub struct Folder {
+    place: Place,
+    identity: KeySource,
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Folder")
+            .field("root", &self.place.root)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a store was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// Just now.
+    Now,
+    /// It was there, and was left alone.
+    Before,
+}
+
+/// What became of one document when the team changed.
+#[derive(Debug)]
+pub struct Resealed {
+    /// The environment.
+    pub environment: String,
+    /// Whether it is sealed to the new team.
+    pub outcome: Result<()>,
+}
+
+/// What became of a removal.
+#[derive(Debug)]
+pub struct Removed {
+    /// The documents.
+    pub resealed: Vec<Resealed>,
+    /// What the person has been able to read, by environment.
+    pub could_read: Vec<(String, Vec<Name>)>,
+}
+
+/// What waits for a person's word.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Review {
+    lines: Vec<String>,
+    digest: String,
+}
+
+impl Review {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// What is to be shown, a line each.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Stands for exactly these lines and the files they are about.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl Folder {
+    /// The store of the project in `root`. Does no input or output.
+    pub fn new(root: &Path, dirs: &Dirs, identity: KeySource) -> Self {
+        Self {
+            place: Place::new(root, dirs),
+            identity,
+        }
+    }
+
+    /// Whether it was made.
+    pub fn exists(&self) -> bool {
+        team::path(&self.place.root).exists()
+    }
+
+    /// The people of `recipients.toml`; none, if there is no such file.
+    ///
+    /// # Errors
+    /// `InvalidConfig` for what is broken in it.
+    pub fn team(&self) -> Result<Team> {
+        Ok(Team::load(&self.place.root)?.unwrap_or_default())
+    }
+
+    /// Makes it, sealed to the owner of the identity and, if given, to a recovery key. The owner
+    /// may open every environment.
+    ///
+    /// # Errors
+    /// What is wrong with the name or the recovery key; that there is no identity.
+    pub fn init(&self, me: &str, recovery: Option<&str>) -> Result<Created> {
+        if self.exists() {
+            return Ok(Created::Before);
+        }
+        let identity = Identity::parse(&*(self.identity)()?)?;
+        let mut members = vec![Member {
+            name: me.to_owned(),
+            age: identity.recipient(),
+            sign: Some(identity.signing_key()),
+            environments: vec![team::ALL.to_owned()],
+            recovery: false,
+        }];
+        members.extend(recovery.map(|key| Member {
+            name: "recovery".to_owned(),
+            age: key.to_owned(),
+            sign: None,
+            environments: Vec::new(),
+            recovery: true,
+        }));
+        // For everyone who has the code, as the files in it.
+        let folder = self.place.root.join(".secrets");
+        if !folder.exists() {
+            std::fs::create_dir(&folder).map_err(|e| {
+                Error::new(
+                    ErrorKind::Unexpected,
+                    format!("cannot make {}", folder.display()),
+                )
+                .with_source(e)
+            })?;
+        }
+        let team = team::update(&self.place.root, None, |list| list.clone_from(&members))?;
+        self.pin(&team)?;
+        Ok(Created::Now)
+    }
+
+    fn pin(&self, team: &Team) -> Result<()> {
+        self.place
+            .shelf
+            .update(|pins| pins.members = Some(team.members().to_vec()))
+    }
+
+    /// The team, confirmed, with the owner of the identity in it.
+    fn own_team(&self) -> Result<Team> {
+        let pins = self.place.shelf.load()?;
+        let team = self.place.confirmed_team(&pins)?;
+        let identity = Identity::parse(&*(self.identity)()?)?;
+        let key = identity.signing_key();
+        if !team
+            .members()
+            .iter()
+            .any(|m| !m.recovery && m.sign.as_ref() == Some(&key))
+        {
+            return Err(Error::new(
+                ErrorKind::PermissionDenied,
+                "you are not in this team: only someone who is in can change it",
+            )
+            .with_hint("`secrets identity show` prints what they need to add you"));
+        }
+        Ok(team)
+    }
+
+    /// Adds a person, or widens what one of that name and those keys may open, and seals every
+    /// document that concerns them anew.
+    ///
+    /// # Errors
+    /// `Untrusted` if the team is not the one confirmed here; `InvalidConfig` for a name that
+    /// somebody else has, or a key that is none. A document that cannot be sealed anew is told in
+    /// the answer.
+    pub fn add(&self, new: &Member) -> Result<Vec<Resealed>> {
+        let before = self.own_team()?;
+        if let Some(present) = before.members().iter().find(|m| m.name == new.name)
+            && (present.age != new.age
+                || present.sign != new.sign
+                || present.recovery != new.recovery)
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("there is a `{}` with other keys in the team", new.name),
+            )
+            .with_hint(format!(
+                "remove the old one first: secrets team remove {}",
+                new.name
+            )));
+        }
+        let after = team::update(&self.place.root, Some(&before), |list| {
+            match list.iter_mut().find(|m| m.name == new.name) {
+                Some(present) => {
+                    let more = new
+                        .environments
+                        .iter()
+                        .filter(|e| !present.environments.contains(e))
+                        .cloned()
+                        .collect::<Vec<_>>();
+                    present.environments.extend(more);
+                }
+                None => list.push(new.clone()),
+            }
+        })?;
+        self.pin(&after)?;
+        Ok(self.reseal(|environment| new.opens(environment)))
+    }
+
+    /// Removes a person and seals every document they could open anew. What they have read they
+    /// keep: the answer says what that is.
+    ///
+    /// # Errors
+    /// As [`Folder::add`]; `InvalidConfig` for somebody who is not there, and for oneself.
+    pub fn remove(&self, name: &str) -> Result<Removed> {
+        let before = self.own_team()?;
+        let Some(member) = before.members().iter().find(|m| m.name == name).cloned() else {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("there is no `{name}` in the team"),
+            ));
+        };
+        let identity = Identity::parse(&*(self.identity)()?)?;
+        if member.sign == Some(identity.signing_key()) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "you cannot remove yourself: you could not seal the store anew",
+            )
+            .with_hint("someone else who is in does it"));
+        }
+        let mut could_read = Vec::new();
+        for environment in self.documents().into_iter().filter(|e| member.opens(e)) {
+            let names = self
+                .store(&environment)
+                .load()
+                .ok()
+                .flatten()
+                .map(|loaded| {
+                    let present = loaded.document.secrets.iter();
+                    let held = present.filter(|(_, states)| {
+                        states.iter().any(|s| matches!(s.value, Kept::Value(_)))
+                    });
+                    held.filter_map(|(name, _)| Name::new(name).ok())
+                        .collect::<Vec<_>>()
+                });
+            could_read.push((environment, names.unwrap_or_default()));
+        }
+        could_read.retain(|(_, names)| !names.is_empty());
+        let after = team::update(&self.place.root, Some(&before), |list| {
+            list.retain(|m| m.name != name)
+        })?;
+        self.pin(&after)?;
+        Ok(Removed {
+            resealed: self.reseal(|environment| member.opens(environment)),
+            could_read,
+        })
+    }
+
+    fn store(&self, name: &str) -> Local {
+        Local {
+            location: format!("local:{name}"),
+            name: name.to_owned(),
+            place: self.place.clone(),
+            identity: std::sync::Arc::clone(&self.identity),
+            history: usize::MAX,
+        }
+    }
+
+    fn reseal(&self, concerned: impl Fn(&str) -> bool) -> Vec<Resealed> {
+        let documents = self.documents().into_iter().filter(|name| concerned(name));
+        documents
+            .map(|name| Resealed {
+                outcome: self.store(&name).reseal(),
+                environment: name,
+            })
+            .collect()
+    }
+
+    /// The environments that have a document, sorted.
+    fn documents(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.place.root.join(".secrets"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| {
+                let name: PathBuf = entry.file_name().into();
+                let stem = name.file_stem()?.to_str()?.to_owned();
+                (name.extension()? == "age" && is_plain(&stem)).then_some(stem)
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// What of this document, and of the team, waits for a person's word.
+    ///
+    /// # Errors
+    /// What no word can mend: a broken file, a lock.
+    pub fn review(&self, name: &str) -> Result<Review> {
+        let pins = self.place.shelf.load()?;
+        let Some(team) = Team::load(&self.place.root)? else {
+            return Ok(Review::default());
+        };
+        let mut lines = people(&pins, &team);
+        let contents = files::read(&self.place.file(name))?;
+        let digest = contents
+            .as_ref()
+            .map(|c| hex::digest(&c.bytes))
+            .unwrap_or_default();
+        if let Some(contents) = &contents {
+            // Somebody who cannot open it has nothing to say about it.
+            let identity = (self.identity)()
+                .and_then(|text| Identity::parse(&text))
+                .ok();
+            let opened = identity.map(|identity| {
+                believed(
+                    name,
+                    &contents.bytes,
+                    &identity,
+                    &pins,
+                    &self.place.believed(&pins)?,
+                )
+            });
+            match opened {
+                Some(Err(error)) if error.kind() == ErrorKind::Untrusted => {
+                    lines.push(error.message().to_owned())
+                }
+                Some(Err(error)) if error.kind() != ErrorKind::Unauthenticated => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        let shown = lines.iter().map(String::as_str);
+        let digest = hex::digest_parts(
+            [
+                "secrets-local-review/1",
+                name,
+                &digest,
+                &team.digest_for(name),
+            ]
+            .into_iter()
+            .chain(shown),
+        );
+        Ok(Review { lines, digest })
+    }
+
+    /// Accepts what the review with this digest showed.
+    ///
+    /// # Errors
+    /// `Conflict` if the review would now show something else.
+    pub fn accept(&self, name: &str, digest: &str) -> Result<()> {
+        let review = self.review(name)?;
+        if review.digest != digest {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "what waits for your word has changed meanwhile",
+            )
+            .with_hint("run `secrets trust` again"));
+        }
+        let team = self.place.team()?;
+        let contents = files::read(&self.place.file(name))?;
+        let sealed = contents.as_ref().map(|c| hex::digest(&c.bytes));
+        let generation = contents.as_ref().and_then(|c| self.generation(&c.bytes));
+        self.place.shelf.update(|pins| {
+            pins.members = Some(team.members().to_vec());
+            if let (Some(digest), Some(generation)) = (&sealed, generation) {
+                pins.accepted.retain(|accepted| accepted != digest);
+                pins.accepted.insert(0, digest.clone());
+                pins.documents.insert(
+                    name.to_owned(),
+                    Seen {
+                        generation,
+                        digest: digest.clone(),
+                    },
+                );
+            }
+        })
+    }
+
+    /// The generation a sealed file says it is, believed or not.
+    fn generation(&self, sealed: &[u8]) -> Option<u64> {
+        let identity = Identity::parse(&*(self.identity)().ok()?).ok()?;
+        let plain = seal::open(sealed, &identity).ok()?;
+        let opened = envelope::open(&plain).ok()?;
+        crate::document::Document::parse(opened.body)
+            .ok()
+            .map(|document| document.generation)
+    }
+}
+
+/// How the people differ from those who were confirmed.
+fn people(pins: &Pins, team: &Team) -> Vec<String> {
+    let Some(confirmed) = &pins.members else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    for member in team.members() {
+        match confirmed.iter().find(|m| m.name == member.name) {
+            None => lines.push(format!("new: {}", member.line())),
+            Some(before) if before != member => lines.push(format!(
+                "changed: {} (was {})",
+                member.line(),
+                before.line()
+            )),
+            Some(_) => {}
+        }
+    }
+    let gone = confirmed
+        .iter()
+        .filter(|m| !team.members().iter().any(|n| n.name == m.name));
+    lines.extend(gone.map(|member| format!("gone: {}", member.line())));
+    if lines.is_empty() && confirmed != team.members() {
+        lines.push("the same people, in another order".to_owned());
+    }
+    lines
+}

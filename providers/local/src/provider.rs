@@ -1,0 +1,538 @@
+//! One document as a store.
+//!
+//! Its calls do their input and output at once, without a runtime: opening a document takes less
+//! than a millisecond.
+
+use std::sync::Arc;
+
+use secrets_api::{
+    Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, KeySource, Leasing, Limits, Lookup,
+    Meta, Name, Op, Opening, Poll, Precondition, Provider, ProviderExt as _, Report, Result,
+    Revision, Select, Snapshot, Staging, Stored, Unit, Values, Version, Written, async_trait,
+};
+use secrets_platform::files::{self, Contents, Edit, Options};
+
+use crate::document::{Document, Kept, Operation, State};
+use crate::hex;
+use crate::identity::Identity;
+use crate::open::{Loaded, Place, believed};
+use crate::pins::{Pins, Seen};
+use crate::team::Team;
+use crate::{envelope, seal};
+
+/// The word before the colon.
+pub const SCHEME: &str = "local";
+
+/// How many versions of a secret are kept where the address does not say.
+const HISTORY: usize = 10;
+const MOST_HISTORY: usize = 100;
+/// The largest value, in bytes: documents are committed, and opened whole.
+const MOST_BYTES: usize = 1024 * 1024;
+/// The revision of a document that is not there.
+const ABSENT: &str = "absent";
+
+const CAPABILITIES: Capabilities = Capabilities {
+    unit: Unit::Document,
+    guard: Guard::Cooperative,
+    values: Values::Bytes,
+    writable: true,
+    history: true,
+    restore: true,
+    idempotent: true,
+    cheap_poll: true,
+    limits: Limits {
+        value_bytes: Some(MOST_BYTES),
+        concurrency: 1,
+    },
+};
+
+/// The document of an environment as a store: `local:[NAME][?history=N]`; without a name that of
+/// the environment. Opens nothing yet.
+///
+/// # Errors
+/// `InvalidConfig` for a name that is no plain file name, and for an option there is not.
+pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
+    let uri = opening.uri;
+    let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidConfig, message).at_store(uri));
+    let name = if uri.location().is_empty() {
+        opening.environment
+    } else {
+        uri.location()
+    };
+    if !is_plain(name) {
+        return invalid(
+            "a local store's name holds letters, digits, `-`, `_` and `.`, at most 64, and starts with a letter or digit",
+        );
+    }
+    if uri.unknown_option(&["history"]).is_some() {
+        return invalid("a local store has one option, `history`");
+    }
+    let history = match uri.option("history").map(str::parse) {
+        None => HISTORY,
+        Some(Ok(n)) if (1..=MOST_HISTORY).contains(&n) => n,
+        Some(_) => return invalid("`history` is the number of versions to keep, from 1 to 100"),
+    };
+    Ok(Arc::new(Local {
+        location: format!("{SCHEME}:{}", uri.location()),
+        name: name.to_owned(),
+        place: Place::new(opening.root, opening.dirs),
+        identity: Arc::clone(&opening.identity),
+        history,
+    }))
+}
+
+/// Whether it can be a file's name, and nothing but one.
+pub(crate) fn is_plain(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+pub(crate) struct Local {
+    pub(crate) location: String,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) identity: KeySource,
+    pub(crate) history: usize,
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Local")
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A document sealed anew, and what is seen by it.
+type Sealed = (Vec<u8>, Seen);
+
+fn revision(digest: Option<&String>) -> Revision {
+    Revision::new(digest.map_or(ABSENT, String::as_str))
+}
+
+impl Local {
+    fn at(&self, error: Error) -> Error {
+        error.at_store(&self.location)
+    }
+
+    pub(crate) fn identity(&self) -> Result<Identity> {
+        Identity::parse(&*(self.identity)()?)
+    }
+
+    /// The document, if there is one: without a file no identity is needed.
+    pub(crate) fn load(&self) -> Result<Option<Loaded>> {
+        let Some(contents) = files::read(&self.place.file(&self.name))? else {
+            return Ok(None);
+        };
+        let pins = self.place.shelf.load()?;
+        let team = self.place.believed(&pins)?;
+        let loaded = believed(&self.name, &contents.bytes, &self.identity()?, &pins, &team)?;
+        if let Some(seen) = loaded.seen() {
+            self.place.shelf.note(&pins, Some(&team), &self.name, &seen);
+        }
+        Ok(Some(loaded))
+    }
+
+    /// Changes the document: `make` is given what is there and says what is to be kept of it.
+    fn rewrite<T>(
+        &self,
+        make: impl Fn(&mut Document, Option<&String>, &str) -> Result<(bool, T)>,
+    ) -> Result<(T, Option<String>)> {
+        let identity = self.identity()?;
+        let pins = self.place.shelf.load()?;
+        let team = self.place.confirmed_team(&pins)?;
+        let Some(me) = team.signer(&self.name, &identity.signing_key()) else {
+            return Err(Error::new(
+                ErrorKind::Unauthenticated,
+                format!("you are not among the people of `{}` in recipients.toml", self.name),
+            )
+            .with_hint("someone who is in adds you: `secrets identity show`, then they run `secrets team add`"));
+        };
+        let options = Options {
+            mode_if_new: 0o644,
+            ..Options::default()
+        };
+        let (answer, seen) = files::update(&self.place.file(&self.name), &options, |now| {
+            let (answer, sealed) = self.remade(now, &identity, &pins, &team, &me.name, &make)?;
+            Ok(match sealed {
+                None => (Edit::Keep, (answer, None)),
+                Some((bytes, seen)) => (Edit::Replace(bytes.into()), (answer, Some(seen))),
+            })
+        })?;
+        if let Some(seen) = &seen {
+            self.place.shelf.note(&pins, Some(&team), &self.name, seen);
+        }
+        Ok((answer, seen.map(|seen| seen.digest)))
+    }
+
+    fn remade<T>(
+        &self,
+        now: Option<&Contents>,
+        identity: &Identity,
+        pins: &Pins,
+        team: &Team,
+        me: &str,
+        make: &impl Fn(&mut Document, Option<&String>, &str) -> Result<(bool, T)>,
+    ) -> Result<(T, Option<Sealed>)> {
+        let Loaded {
+            mut document,
+            digest,
+        } = match now {
+            Some(now) => believed(&self.name, &now.bytes, identity, pins, team)?,
+            None => Loaded {
+                document: Document::new(&self.name),
+                digest: None,
+            },
+        };
+        let (changed, answer) = make(&mut document, digest.as_ref(), me)?;
+        if !changed {
+            return Ok((answer, None));
+        }
+        // Never below what was seen: a document that vanished and is made anew must not look old.
+        let seen = pins
+            .documents
+            .get(&self.name)
+            .map_or(0, |seen| seen.generation);
+        document.generation = document.generation.max(seen) + 1;
+        document.parent = digest;
+        document.recipients = team.digest_for(&self.name);
+        document.written = secrets_api::Timestamp::now();
+        me.clone_into(&mut document.author);
+        let signed = envelope::sign(&document.to_bytes()?, identity)?;
+        let sealed = seal::seal(&signed, &team.recipients(&self.name))?;
+        let seen = Seen {
+            generation: document.generation,
+            digest: hex::digest(&sealed),
+        };
+        Ok((answer, Some((sealed, seen))))
+    }
+
+    /// Seals the document anew, to the people there are now.
+    pub(crate) fn reseal(&self) -> Result<()> {
+        self.rewrite(|_, _, _| Ok((true, ()))).map(|_| ())
+    }
+
+    /// Checks and makes the changes; called under the lock.
+    fn change(
+        &self,
+        document: &mut Document,
+        digest: Option<&String>,
+        me: &str,
+        operation: &str,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<(bool, Vec<Option<Version>>)> {
+        if let Some(done) = document.done(operation, changes.iter().map(|c| c.name)) {
+            // It was carried out: the same answer, and nothing is done again.
+            let answer = |change: &Change<'_>| {
+                let made = done
+                    .versions
+                    .iter()
+                    .find(|(name, _)| name == change.name.as_str());
+                made.and_then(|(_, version)| version.as_deref())
+                    .map(Version::new)
+            };
+            return Ok((false, changes.iter().map(answer).collect()));
+        }
+        if base.is_some_and(|base| *base != revision(digest)) {
+            let mut error = Error::new(
+                ErrorKind::Conflict,
+                "the document was changed by someone else",
+            );
+            if let Some(change) = changes.first() {
+                error = error.about(change.name);
+            }
+            return Err(error);
+        }
+        for Change { name, when, .. } in changes {
+            let present = document.present(name);
+            let holds = match when {
+                Precondition::Unguarded => true,
+                Precondition::Absent => {
+                    present.is_none_or(|state| matches!(state.value, Kept::Deleted))
+                }
+                Precondition::Version(version) => {
+                    present.is_some_and(|state| state.version() == *version)
+                }
+            };
+            if !holds {
+                return Err(Error::conflict(name));
+            }
+        }
+        let mut versions = Vec::with_capacity(changes.len());
+        for change in changes {
+            versions.push(self.make(document, me, change)?);
+        }
+        let unchanged = changes.is_empty();
+        if !unchanged {
+            let made = changes.iter().zip(&versions);
+            document.remember(Operation {
+                id: operation.to_owned(),
+                versions: made
+                    .map(|(c, v)| {
+                        (
+                            c.name.to_string(),
+                            v.as_ref().map(|v| v.as_str().to_owned()),
+                        )
+                    })
+                    .collect(),
+            });
+        }
+        Ok((!unchanged, versions))
+    }
+
+    /// Makes one change; the version it made, none for a removal.
+    fn make(
+        &self,
+        document: &mut Document,
+        me: &str,
+        change: &Change<'_>,
+    ) -> Result<Option<Version>> {
+        let Change { name, op, .. } = change;
+        let present = document.present(name);
+        let state = match op {
+            Op::Put(value) => State::new(me, Kept::Value(value.duplicate()))?,
+            Op::Delete => match present {
+                Some(State {
+                    value: Kept::Value(_),
+                    ..
+                }) => State::new(me, Kept::Deleted)?,
+                _ => return Ok(None),
+            },
+            Op::Restore => match present {
+                Some(State {
+                    value: Kept::Value(_),
+                    ..
+                }) => return Ok(present.map(State::version)),
+                _ => {
+                    let states = document
+                        .secrets
+                        .get(name.as_str())
+                        .map_or(&[][..], Vec::as_slice);
+                    let last = states.iter().find_map(|state| match &state.value {
+                        Kept::Value(value) => Some(value),
+                        Kept::Deleted => None,
+                    });
+                    let Some(value) = last else {
+                        return Err(Error::new(
+                            ErrorKind::InvalidConfig,
+                            format!("{name} has no value to bring back"),
+                        )
+                        .about(name));
+                    };
+                    State::new(me, Kept::Value(value.duplicate()))?
+                }
+            },
+        };
+        let version = state.version();
+        document.push(name, state, self.history);
+        Ok((!matches!(op, Op::Delete)).then_some(version))
+    }
+}
+
+fn lookup(document: Option<&Document>, name: &Name) -> Lookup {
+    match document.and_then(|document| document.present(name)) {
+        None => Lookup::Absent,
+        Some(state) => found(state),
+    }
+}
+
+fn found(state: &State) -> Lookup {
+    match &state.value {
+        Kept::Value(value) => Lookup::Found(Stored {
+            value: value.duplicate(),
+            meta: state.meta(),
+        }),
+        Kept::Deleted => Lookup::Deleted {
+            recoverable_until: None,
+            version: Some(state.version()),
+        },
+    }
+}
+
+#[async_trait]
+impl Provider for Local {
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn inspect(&self, _: &Ctx) -> Result<Report> {
+        let file = self.place.file(&self.name);
+        let mut report = Report::default();
+        let team = Team::load(&self.place.root).map_err(|e| self.at(e))?;
+        let loaded = self.load().map_err(|e| self.at(e))?;
+        report.facts.push((
+            "file".into(),
+            match &loaded {
+                Some(loaded) => format!(
+                    "{}, generation {}, by {}",
+                    file.display(),
+                    loaded.document.generation,
+                    loaded.document.author
+                ),
+                None => format!("{}, not there yet", file.display()),
+            },
+        ));
+        let Some(team) = team else {
+            report.problems.push((
+                "there is no .secrets/recipients.toml".into(),
+                Some("secrets init".into()),
+            ));
+            return Ok(report);
+        };
+        let people: Vec<_> = team
+            .members()
+            .iter()
+            .filter(|m| m.opens(&self.name))
+            .map(|m| m.name.as_str())
+            .collect();
+        report.facts.push(("sealed to".into(), people.join(", ")));
+        match self.identity() {
+            Err(error) => report
+                .problems
+                .push((error.to_string(), error.hint().map(str::to_owned))),
+            Ok(identity) => match team.signer(&self.name, &identity.signing_key()) {
+                Some(me) => report.identity = Some(me.name.clone()),
+                None => report.problems.push((
+                    format!(
+                        "you are not among the people of `{}`: you cannot write",
+                        self.name
+                    ),
+                    Some("someone who is in adds you: secrets team add".into()),
+                )),
+            },
+        }
+        if !team.members().iter().any(|m| m.recovery) && people.len() < 2 {
+            report.facts.push((
+                "recovery".into(),
+                "none: if the one identity is lost, so are the secrets".into(),
+            ));
+        }
+        if let Some(loaded) = &loaded
+            && loaded.document.recipients != team.digest_for(&self.name)
+        {
+            report.problems.push((
+                "recipients.toml has changed since the document was sealed".into(),
+                Some(
+                    "secrets trust, then any `secrets set` seals it to the people there are now"
+                        .into(),
+                ),
+            ));
+        }
+        Ok(report)
+    }
+
+    async fn list(&self, _: &Ctx) -> Result<Vec<(Name, Meta)>> {
+        let loaded = self.load().map_err(|e| self.at(e))?;
+        let Some(loaded) = loaded else {
+            return Ok(Vec::new());
+        };
+        let states = loaded
+            .document
+            .secrets
+            .iter()
+            .filter_map(|(name, states)| Some((Name::new(name).ok()?, states.first()?)));
+        Ok(states
+            .filter(|(_, s)| matches!(s.value, Kept::Value(_)))
+            .map(|(name, s)| (name, s.meta()))
+            .collect())
+    }
+
+    async fn read(&self, _: &Ctx, what: Select<'_>) -> Result<Snapshot> {
+        let loaded = self.load().map_err(|e| self.at(e))?;
+        let document = loaded.as_ref().map(|loaded| &loaded.document);
+        let items = match what {
+            Select::Names(names) => names
+                .iter()
+                .map(|name| (name.clone(), Ok(lookup(document, name))))
+                .collect(),
+            Select::All => {
+                let secrets = document.into_iter().flat_map(|document| &document.secrets);
+                let present = secrets.filter_map(|(name, states)| {
+                    Some((Name::new(name).ok()?, found(states.first()?)))
+                });
+                present.map(|(name, lookup)| (name, Ok(lookup))).collect()
+            }
+        };
+        let digest = loaded.as_ref().and_then(|loaded| loaded.digest.as_ref());
+        Ok(Snapshot {
+            revision: Some(revision(digest)),
+            items,
+            foreign: Vec::new(),
+        })
+    }
+
+    async fn write(
+        &self,
+        cx: &Ctx,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<Written> {
+        self.check(base, changes)?;
+        let operation = cx.operation.to_string();
+        let made = self.rewrite(|document, digest, me| {
+            let before = digest.cloned();
+            let newest = document
+                .operations
+                .first()
+                .is_some_and(|newest| newest.id == operation);
+            let (changed, versions) =
+                self.change(document, digest, me, &operation, base, changes)?;
+            // An operation sent again names its revision only if it still is the newest one.
+            let unchanged = (newest || changes.is_empty()).then(|| revision(before.as_ref()));
+            Ok((changed, (versions, unchanged)))
+        });
+        let ((versions, unchanged), digest) = made.map_err(|e| self.at(e))?;
+        Ok(Written {
+            revision: digest
+                .as_ref()
+                .map(|digest| revision(Some(digest)))
+                .or(unchanged),
+            items: versions.into_iter().map(Ok).collect(),
+        })
+    }
+
+    async fn history(&self, _: &Ctx, name: &Name) -> Result<Vec<Meta>> {
+        let loaded = self.load().map_err(|e| self.at(e))?;
+        let states = loaded
+            .as_ref()
+            .and_then(|loaded| loaded.document.secrets.get(name.as_str()));
+        Ok(states.into_iter().flatten().map(State::meta).collect())
+    }
+
+    async fn read_version(&self, _: &Ctx, name: &Name, version: &Version) -> Result<Lookup> {
+        let loaded = self.load().map_err(|e| self.at(e))?;
+        let states = loaded
+            .as_ref()
+            .and_then(|loaded| loaded.document.secrets.get(name.as_str()));
+        let state = states
+            .into_iter()
+            .flatten()
+            .find(|state| state.version() == *version);
+        Ok(state.map_or(Lookup::Absent, found))
+    }
+
+    async fn poll(&self, _: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
+        let stamp = files::stamp(&self.place.file(&self.name)).map_err(|e| self.at(e))?;
+        let cursor = Cursor::new(stamp.unwrap_or_else(|| ABSENT.to_owned()));
+        Ok(Poll {
+            changed: since != Some(&cursor),
+            cursor,
+        })
+    }
+
+    fn leasing(&self) -> Option<&dyn Leasing> {
+        None
+    }
+
+    fn staging(&self) -> Option<&dyn Staging> {
+        None
+    }
+}

@@ -64,12 +64,11 @@ fn every_file_is_read_as_python_dotenv_reads_it() {
         let (interpolated, raw) = match &document {
             Err(_) => (None, None),
             Ok(document) => {
-                let outer =
-                    &mut |name: &str| (name == "PROVIDED_BY_ENV").then(|| "outer".to_owned());
-                let interpolated = document.resolve(outer).into_iter();
+                let outer = [("PROVIDED_BY_ENV", "outer")];
+                let interpolated = document.resolve(&outer).unwrap().into_iter();
                 let raw = document.bindings.iter().filter_map(|b| {
                     Some((
-                        document.key(b)?.to_owned(),
+                        document.key(b)?.into_owned(),
                         document.raw(b).map(|raw| raw.as_bytes().to_vec()),
                     ))
                 });

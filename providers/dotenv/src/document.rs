@@ -7,11 +7,17 @@ use secrets_api::{Error, ErrorKind, Result, SecretValue, Zeroizing};
 
 use crate::Entry;
 use crate::dialect::{Dialect, Rules};
-use crate::grammar::{Binding, Quote, bindings};
+use crate::grammar::{Binding, MOST_BINDINGS, Quote, bindings};
 use crate::interpolate::{Part, is_derived, parts};
 
 /// The byte order mark some editors put first; no part of the first key.
 pub(crate) const BOM: &str = "\u{feff}";
+
+/// Most bytes of all values together that are put together from others: 16 MiB. No file that a
+/// person writes comes near.
+const MOST_DERIVED: usize = 16 * 1024 * 1024;
+const TOO_MUCH_DERIVED: &str =
+    "the values put together from others have more than 16 MiB with this one";
 
 /// A file's text, taken apart. Positions are those of the text as it is, byte order mark included.
 pub(crate) struct Document<'a> {
@@ -40,17 +46,25 @@ impl<'a> Document<'a> {
         let text = std::str::from_utf8(bytes).map_err(|e| {
             let (before, _) = bytes.split_at(e.valid_up_to());
             let before = std::str::from_utf8(before).unwrap_or_default();
-            broken(before, before.len(), "not UTF-8")
+            broken(before, before.len(), "not UTF-8").with_hint("save the file as UTF-8")
         })?;
         if let Some(at) = text.find('\0') {
             return Err(broken(
                 text,
                 at,
                 "a NUL byte, which no process environment can hold",
-            ));
+            )
+            .with_hint("keep binary values as base64 text"));
         }
         let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
         let mut bindings = bindings(&text[start..]);
+        if bindings.len() > MOST_BINDINGS {
+            return Err(Error::new(
+                ErrorKind::InvalidData,
+                format!("more than {MOST_BINDINGS} items and comments"),
+            )
+            .with_hint("is this the right file? a .env file holds settings"));
+        }
         if start > 0 {
             bindings
                 .iter_mut()
@@ -63,9 +77,10 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// The key of a binding.
-    pub(crate) fn key(&self, binding: &Binding) -> Option<&'a str> {
-        binding.key.clone().map(|span| &self.text[span])
+    /// The key of a binding, as the reader has it, who opens the file with universal newlines: in
+    /// quotes it may hold line ends.
+    pub(crate) fn key(&self, binding: &Binding) -> Option<Cow<'a, str>> {
+        binding.key.clone().map(|span| newlines(&self.text[span]))
     }
 
     /// The value of a binding with its quotes and escapes undone, before interpolation.
@@ -77,7 +92,6 @@ impl<'a> Document<'a> {
             Quote::Single => self.rules.single_escapes,
             Quote::Double => self.rules.double_escapes,
         };
-        // The reader opens the file with universal newlines.
         let inner = newlines(&written[1..written.len() - 1]);
         let value = Zeroizing::new(unescape(&inner, escapes));
         if let Cow::Owned(copy) = inner {
@@ -86,42 +100,56 @@ impl<'a> Document<'a> {
         Some(value)
     }
 
-    /// Every item with its value; names the file does not have are looked up in `outer`.
-    pub(crate) fn resolve(&self, outer: &mut dyn FnMut(&str) -> Option<String>) -> Vec<Entry> {
+    /// Every item with its value; names the file does not have are looked up in `given`.
+    ///
+    /// # Errors
+    /// `InvalidData` where the values that are put together from others grow beyond
+    /// [`MOST_DERIVED`]: a few lines that each name the one before twice would fill any memory.
+    pub(crate) fn resolve(&self, given: &[(&str, &str)]) -> Result<Vec<Entry>> {
         let mut entries: Vec<Entry> = Vec::with_capacity(self.bindings.len());
-        let mut known: HashMap<&str, usize> = HashMap::new();
+        let mut known: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(self.bindings.len());
         let mut line = Lines::new(self.text);
+        let mut left = MOST_DERIVED;
         for binding in &self.bindings {
             let Some(key) = self.key(binding) else {
                 continue;
             };
             let raw = self.raw(binding);
-            let derived =
-                self.rules.interpolates && raw.as_ref().is_some_and(|raw| is_derived(raw));
-            let value = raw.map(|raw| {
-                if !self.rules.interpolates || !raw.contains("${") {
-                    return SecretValue::from_slice(raw.as_bytes());
+            let expands = |raw: &str| self.rules.interpolates && raw.contains("${");
+            let (value, derived) = match raw {
+                Some(raw) if expands(&raw) => {
+                    let lookup = |name: &str| match known.get(name) {
+                        // A key without `=` is known, and empty.
+                        Some(index) => Some(
+                            entries[*index]
+                                .value
+                                .as_ref()
+                                .map_or(&[][..], |v| v.expose()),
+                        ),
+                        None => given
+                            .iter()
+                            .find(|(n, _)| *n == name)
+                            .map(|(_, v)| v.as_bytes()),
+                    };
+                    let Some(value) = interpolated(&raw, &lookup, left) else {
+                        return Err(broken(self.text, binding.key_end, TOO_MUCH_DERIVED)
+                            .with_hint("write the value itself instead of `${…}`"));
+                    };
+                    left -= value.len();
+                    (Some(value), is_derived(&raw))
                 }
-                interpolated(&raw, &mut |name| match known.get(name) {
-                    // A key without `=` is known, and empty.
-                    Some(index) => {
-                        let earlier = entries[*index].value.as_ref();
-                        Some(earlier.map_or_else(Zeroizing::default, |v| {
-                            Zeroizing::new(v.expose().to_vec())
-                        }))
-                    }
-                    None => outer(name).map(|text| Zeroizing::new(text.into_bytes())),
-                })
-            });
-            known.insert(key, entries.len());
+                Some(raw) => (Some(SecretValue::from_slice(raw.as_bytes())), false),
+                None => (None, false),
+            };
             entries.push(Entry {
-                name: key.to_owned(),
+                name: key.as_ref().to_owned(),
                 value,
                 derived,
                 line: line.of(binding.key_end),
             });
+            known.insert(key, entries.len() - 1);
         }
-        entries
+        Ok(entries)
     }
 }
 
@@ -134,24 +162,28 @@ fn shift(binding: &mut Binding, by: usize) {
     binding.error = binding.error.map(|at| at + by);
 }
 
-/// What a variable stands for.
-type Lookup<'a> = dyn FnMut(&str) -> Option<Zeroizing<Vec<u8>>> + 'a;
-
-fn interpolated(raw: &str, lookup: &mut Lookup<'_>) -> SecretValue {
-    let found: Vec<Zeroizing<Vec<u8>>> = parts(raw)
-        .into_iter()
-        .map(|part| match part {
-            Part::Text(text) => Zeroizing::new(text.as_bytes().to_vec()),
-            Part::Variable { name, default } => {
-                lookup(name).unwrap_or_else(|| Zeroizing::new(default.as_bytes().to_vec()))
-            }
-        })
-        .collect();
-    let mut whole = Zeroizing::new(Vec::with_capacity(
-        found.iter().map(|part| part.len()).sum(),
-    ));
-    found.iter().for_each(|part| whole.extend_from_slice(part));
-    SecretValue::from(whole)
+/// The value put together; `None` where it has more than `most` bytes. `lookup` says what a
+/// variable stands for.
+fn interpolated<'v>(
+    raw: &'v str,
+    lookup: &dyn Fn(&str) -> Option<&'v [u8]>,
+    most: usize,
+) -> Option<SecretValue> {
+    let pieces = parts(raw).map(|part| match part {
+        Part::Text(text) => text.as_bytes(),
+        Part::Variable { name, default } => lookup(name).unwrap_or(default.as_bytes()),
+    });
+    // Measured first: a vector that grows leaves copies behind.
+    let mut length = 0;
+    for piece in pieces.clone() {
+        length += piece.len();
+        if length > most {
+            return None;
+        }
+    }
+    let mut whole = Zeroizing::new(Vec::with_capacity(length));
+    pieces.for_each(|piece| whole.extend_from_slice(piece));
+    Some(SecretValue::from(whole))
 }
 
 fn newlines(text: &str) -> Cow<'_, str> {

@@ -1,9 +1,13 @@
 //! Edits that leave every other byte as it was: comments, order, quoting, line ends, indentation.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 use secrets_api::{Name, Result, SecretValue, Zeroizing};
 
 use crate::dialect::Dialect;
 use crate::document::{BOM, Document};
+use crate::grammar::Binding;
 use crate::write;
 
 /// What is to become of one name.
@@ -22,49 +26,48 @@ pub(crate) fn apply(
     let text = document.text;
     let crlf = text.find('\n').is_some_and(|at| text[..at].ends_with('\r'));
     let line_end = if crlf { "\r\n" } else { "\n" };
-    let mut cuts: Vec<(std::ops::Range<usize>, Zeroizing<String>)> = Vec::new();
-    let mut added = Zeroizing::new(String::new());
+    // One pass over the file, however many names there are.
+    let mut lines: HashMap<&str, Vec<&Binding>> = wishes
+        .iter()
+        .map(|(name, _)| (name.as_str(), Vec::new()))
+        .collect();
+    for binding in &document.bindings {
+        if let Some(of_name) = document
+            .key(binding)
+            .and_then(|key| lines.get_mut(key.as_ref()))
+        {
+            of_name.push(binding);
+        }
+    }
+    let mut cuts: Vec<Cut> = Vec::new();
+    let mut added: Vec<(&Name, Zeroizing<String>)> = Vec::new();
     for (name, wish) in wishes {
-        let all = || {
-            document
-                .bindings
-                .iter()
-                .filter(|b| document.key(b) == Some(name.as_str()))
-        };
-        match wish {
-            Wish::Remove => cuts.extend(all().map(|b| (b.line.clone(), Zeroizing::default()))),
-            Wish::Set(value) => {
+        let all = lines.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+        match (wish, all.last()) {
+            (Wish::Remove, _) => {
+                cuts.extend(all.iter().map(|b| (b.line.clone(), Zeroizing::default())));
+            }
+            (Wish::Set(value), None) => added.push((name, write::token(dialect, name, value)?)),
+            (Wish::Set(value), Some(binding)) => {
                 let token = write::token(dialect, name, value)?;
-                match all().next_back() {
-                    Some(binding) => {
-                        let (span, mut new) = match &binding.value {
-                            Some(span) => (span.clone(), token),
-                            None => (binding.key_end..binding.key_end, joined("=", &token)),
-                        };
-                        // A comment right behind a quote would become a part of a bare value.
-                        if text[span.end..].starts_with('#') {
-                            new = joined(&new, " ");
-                        }
-                        cuts.push((span, new));
-                    }
-                    None => {
-                        let line = [name.as_str(), "=", &token, line_end]
-                            .map(str::len)
-                            .iter()
-                            .sum::<usize>();
-                        let mut longer = Zeroizing::new(String::with_capacity(added.len() + line));
-                        for part in [&added, name.as_str(), "=", &token, line_end] {
-                            longer.push_str(part);
-                        }
-                        added = longer;
-                    }
+                let (span, mut new) = match &binding.value {
+                    Some(span) => (span.clone(), token),
+                    None => (binding.key_end..binding.key_end, joined("=", &token)),
+                };
+                // A comment right behind a quote would become a part of a bare value.
+                if text[span.end..].starts_with('#') {
+                    new = joined(&new, " ");
                 }
+                cuts.push((span, new));
             }
         }
     }
     cuts.sort_by_key(|(span, _)| span.start);
     Ok(spliced(text, &cuts, &added, line_end))
 }
+
+/// A span of the text, and what takes its place.
+type Cut = (Range<usize>, Zeroizing<String>);
 
 fn joined(one: &str, other: &str) -> Zeroizing<String> {
     let mut both = Zeroizing::new(String::with_capacity(one.len() + other.len()));
@@ -75,14 +78,16 @@ fn joined(one: &str, other: &str) -> Zeroizing<String> {
 
 fn spliced(
     text: &str,
-    cuts: &[(std::ops::Range<usize>, Zeroizing<String>)],
-    added: &str,
+    cuts: &[Cut],
+    added: &[(&Name, Zeroizing<String>)],
     line_end: &str,
 ) -> Zeroizing<Vec<u8>> {
+    let new_lines = added
+        .iter()
+        .map(|(name, token)| name.as_str().len() + "=".len() + token.len() + line_end.len());
     let most = text.len()
-        + added.len()
-        + line_end.len()
-        + cuts.iter().map(|(_, new)| new.len()).sum::<usize>();
+        + cuts.iter().map(|(_, new)| new.len()).sum::<usize>()
+        + new_lines.sum::<usize>();
     let mut out = Zeroizing::new(Vec::with_capacity(most));
     let mut at = 0;
     for (span, new) in cuts {
@@ -91,14 +96,16 @@ fn spliced(
         at = span.end;
     }
     out.extend_from_slice(&text.as_bytes()[at..]);
-    if !added.is_empty() {
-        let open_end = !out.is_empty() && !out.ends_with(b"\n") && *out != *BOM.as_bytes();
-        if open_end {
-            out.extend_from_slice(line_end.as_bytes());
-            // The file had no final line end: it keeps to that.
-            out.extend_from_slice(added.strip_suffix(line_end).unwrap_or(added).as_bytes());
-        } else {
-            out.extend_from_slice(added.as_bytes());
+    // A file without a final line end keeps to that.
+    let open_end = !out.is_empty() && !out.ends_with(b"\n") && *out != *BOM.as_bytes();
+    let (before, after) = if open_end {
+        (line_end, "")
+    } else {
+        ("", line_end)
+    };
+    for (name, token) in added {
+        for part in [before, name.as_str(), "=", token, after] {
+            out.extend_from_slice(part.as_bytes());
         }
     }
     out

@@ -37,11 +37,15 @@ fn is_line_end(c: char) -> bool {
     c == '\n' || c == '\r'
 }
 
-/// Takes the text apart.
+/// Most bindings of one file; what each costs in memory is many times the two bytes of a hostile
+/// line.
+pub(crate) const MOST_BINDINGS: usize = 100_000;
+
+/// Takes the text apart, up to one more than [`MOST_BINDINGS`].
 pub(crate) fn bindings(text: &str) -> Vec<Binding> {
     let mut reader = Reader { text, at: 0 };
     let mut found = Vec::new();
-    while reader.at < text.len() {
+    while reader.at < text.len() && found.len() <= MOST_BINDINGS {
         if let Some(binding) = reader.binding() {
             found.push(binding);
         }

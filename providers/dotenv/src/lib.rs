@@ -12,6 +12,7 @@ mod document;
 mod edit;
 mod grammar;
 mod interpolate;
+mod marks;
 mod provider;
 mod write;
 
@@ -36,11 +37,11 @@ pub struct Entry {
 /// Reads a whole file; every item in its order, so that of several with one name the last counts.
 ///
 /// # Errors
-/// `InvalidData` with line and column: not UTF-8, a NUL byte, or a line the dialect's reader would
-/// leave out. What the line holds is not repeated.
+/// `InvalidData`: with line and column for what is not UTF-8, a NUL byte, a line the dialect's
+/// reader would leave out, or values put together from others beyond 16 MiB in all; without for
+/// more than 100,000 items and comments. What a line holds is not repeated.
 pub fn parse(dialect: Dialect, bytes: &[u8]) -> Result<Vec<Entry>> {
-    let document = document::Document::parse(dialect, bytes)?;
-    Ok(document.resolve(&mut |_| None))
+    document::Document::parse(dialect, bytes)?.resolve(&[])
 }
 
 /// One line `NAME=value`, with its line end, in the form that most readers agree on, else in the

@@ -3,22 +3,22 @@
 //! Its calls do their input and output at once, without a runtime: reading a file takes
 //! microseconds, less than handing it to a thread.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, KeySource, Leasing, Limits, Lookup,
     Meta, Name, Op, Opening, Poll, Precondition, Provider, ProviderExt as _, Report, Result,
     Revision, SecretValue, Select, Snapshot, Staging, Stored, Unit, Values, Version, Written,
-    async_trait,
+    Zeroizing, async_trait,
 };
 use secrets_platform::files::{self, Contents, Edit, Options};
-use sha2::Sha256;
 
 use crate::document::Document;
 use crate::edit::{self, Wish};
+use crate::marks::Marks;
 use crate::{Dialect, Entry};
 
 /// The word before the colon.
@@ -44,6 +44,10 @@ const CAPABILITIES: Capabilities = Capabilities {
 
 /// A `.env` file as a store: `dotenv:PATH[?dialect=NAME]`. A relative path starts at the project's
 /// folder. Opens nothing yet.
+///
+/// Of several lines for one name the last counts and is the one that is set; a removal takes all
+/// of them. A key without `=` has no value: it is absent, until it is set in its place. A line that
+/// the reader would leave out makes every call fail, naming its place.
 ///
 /// # Errors
 /// `InvalidConfig` without a path, and for an option or dialect there is not.
@@ -95,50 +99,6 @@ impl std::fmt::Debug for Dotenv {
     }
 }
 
-/// MACs under the machine's key: what this store has for versions.
-struct Marks(Hmac<Sha256>);
-
-impl Marks {
-    fn new(key: &KeySource, path: &std::path::Path) -> Result<Self> {
-        let mac = Hmac::<Sha256>::new_from_slice(key()?.expose()).map_err(|_| {
-            Error::new(
-                ErrorKind::Unexpected,
-                "the machine key has no usable length",
-            )
-        })?;
-        let mut marks = Self(mac);
-        marks.feed(b"dotenv/1");
-        marks.feed(path.as_os_str().as_encoded_bytes());
-        Ok(marks)
-    }
-
-    /// Adds a part with its length before it: no two rows of parts look alike.
-    fn feed(&mut self, part: &[u8]) {
-        self.0.update(&(part.len() as u64).to_be_bytes());
-        self.0.update(part);
-    }
-
-    fn of(&self, parts: &[&[u8]]) -> String {
-        let mut marks = Self(self.0.clone());
-        parts.iter().for_each(|part| marks.feed(part));
-        marks.0.finalize().into_bytes()[..16]
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect()
-    }
-
-    fn version(&self, name: &Name, value: &SecretValue) -> Version {
-        Version::new(self.of(&[b"value", name.as_str().as_bytes(), value.expose()]))
-    }
-
-    fn revision(&self, contents: Option<&Contents>) -> Revision {
-        Revision::new(match contents {
-            Some(contents) => self.of(&[b"file", &contents.bytes]),
-            None => "absent".to_owned(),
-        })
-    }
-}
-
 /// What a file holds: the last item of each name, and keys that are no names.
 #[derive(Default)]
 struct Items {
@@ -150,9 +110,10 @@ struct Items {
 impl Items {
     fn new(entries: Vec<Entry>) -> Self {
         let mut items = Self::default();
+        let mut seen = HashSet::new();
         for entry in entries {
             let Ok(name) = Name::new(&entry.name) else {
-                if !items.foreign.contains(&entry.name) {
+                if may_be_shown(&entry) && seen.insert(entry.name.clone()) {
                     items.foreign.push(entry.name);
                 }
                 continue;
@@ -164,10 +125,45 @@ impl Items {
         items
     }
 
+    fn read(document: &Document<'_>) -> Result<Self> {
+        document.resolve(&[]).map(Self::new)
+    }
+
     /// The value under a name; a key without `=` has none.
     fn value(&self, name: &Name) -> Option<&SecretValue> {
         self.by_name.get(name)?.value.as_ref()
     }
+
+    /// Whether each change has come about.
+    fn hold(&self, changes: &[Change<'_>]) -> bool {
+        changes.iter().all(|change| match change.op {
+            Op::Put(value) => self
+                .value(change.name)
+                .is_some_and(|now| now.same_as(value)),
+            Op::Delete => !self.by_name.contains_key(change.name),
+            Op::Restore => false,
+        })
+    }
+}
+
+/// Whether what stands before `=` is surely a key. A line of a value of several lines that lacks
+/// its quotes reads as a key too: one without `=`, or with base64's padding behind it.
+fn may_be_shown(entry: &Entry) -> bool {
+    entry
+        .value
+        .as_ref()
+        .is_some_and(|value| !matches!(value.expose(), b"" | b"="))
+}
+
+/// The items of names that are not to change, as they are written.
+fn others<'a>(
+    document: &'a Document<'_>,
+    wished: &'a HashSet<&str>,
+) -> impl Iterator<Item = (Cow<'a, str>, Option<Zeroizing<String>>)> {
+    document.bindings.iter().filter_map(|binding| {
+        let key = document.key(binding)?;
+        (!wished.contains(key.as_ref())).then(|| (key, document.raw(binding)))
+    })
 }
 
 impl Dotenv {
@@ -186,9 +182,9 @@ impl Dotenv {
     fn load(&self) -> Result<(Option<Contents>, Items)> {
         let contents = files::read(&self.path).map_err(|e| self.at(e))?;
         let items = match &contents {
-            Some(contents) => {
-                Items::new(crate::parse(self.dialect, &contents.bytes).map_err(|e| self.at(e))?)
-            }
+            Some(contents) => Document::parse(self.dialect, &contents.bytes)
+                .and_then(|document| Items::read(&document))
+                .map_err(|e| self.at(e))?,
             None => Items::default(),
         };
         Ok((contents, items))
@@ -202,6 +198,18 @@ impl Dotenv {
         }
     }
 
+    /// The file's state, which has to be `base` where one is given.
+    fn held(marks: &Marks, now: Option<&Contents>, base: Option<&Revision>) -> Result<Revision> {
+        let revision = marks.revision(now.map(|now| now.bytes.as_slice()));
+        if base.is_some_and(|base| *base != revision) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "the file was changed by someone else",
+            ));
+        }
+        Ok(revision)
+    }
+
     /// Checks and makes the changes on what is there now; called under the lock.
     fn change(
         &self,
@@ -210,17 +218,12 @@ impl Dotenv {
         base: Option<&Revision>,
         changes: &[Change<'_>],
     ) -> Result<(Edit, Written)> {
-        let revision = marks.revision(now);
-        if base.is_some_and(|base| *base != revision) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "the file was changed by someone else",
-            ));
-        }
+        let revision = Self::held(marks, now, base)?;
         let bytes = now.map_or(&[][..], |now| &now.bytes);
         let document = Document::parse(self.dialect, bytes)?;
-        let items = Items::new(document.resolve(&mut |_| None));
+        let items = Items::read(&document)?;
         let mut wishes = Vec::with_capacity(changes.len());
+        let mut kept = Vec::new();
         for Change { name, op, when } in changes {
             let present = items.value(name);
             let holds = match when {
@@ -235,7 +238,9 @@ impl Dotenv {
             }
             match op {
                 // A line that says so already stays as it is written, interpolated ones too.
-                Op::Put(value) if present.is_some_and(|present| present.same_as(value)) => {}
+                Op::Put(value) if present.is_some_and(|present| present.same_as(value)) => {
+                    kept.push((*name, Wish::Set(value)));
+                }
                 Op::Put(value) => wishes.push((*name, Wish::Set(value))),
                 Op::Delete => wishes.push((*name, Wish::Remove)),
                 Op::Restore => {
@@ -243,20 +248,25 @@ impl Dotenv {
                 }
             }
         }
-        let text = edit::apply(self.dialect, &document, &wishes)?;
-        let after = Items::new(crate::parse(self.dialect, &text)?);
-        self.verify(&document, &text, &after, &wishes)?;
-        let contents = Contents {
-            bytes: text,
-            mode: 0,
-            stamp: String::new(),
+        let mut edited = self.edited(&document, &wishes, changes)?;
+        if edited.is_none() && !kept.is_empty() {
+            // An interpolated line said so only until this batch changed what it names: it is
+            // written out.
+            wishes.append(&mut kept);
+            edited = self.edited(&document, &wishes, changes)?;
+        }
+        let Some((text, after)) = edited else {
+            return Err(Error::unsupported(
+                "the edited file would not be read as it was meant; it was not changed",
+            )
+            .with_hint("write the line by hand, or move its neighbours out of the way"));
         };
-        let unchanged = *contents.bytes == *bytes;
+        let unchanged = *text == *bytes;
         let written = Written {
             revision: Some(if unchanged {
                 revision
             } else {
-                marks.revision(Some(&contents))
+                marks.revision(Some(&text))
             }),
             items: changes
                 .iter()
@@ -271,41 +281,26 @@ impl Dotenv {
             if unchanged {
                 Edit::Keep
             } else {
-                Edit::Replace(contents.bytes)
+                Edit::Replace(text)
             },
             written,
         ))
     }
 
-    /// Reads the new text back, as its reader would: what was wished holds, and every other line
-    /// says what it said.
-    fn verify(
+    /// The new text with what it says, read back as its reader would; `None` where a change would
+    /// not hold in it, or another line would say something else.
+    fn edited(
         &self,
-        before: &Document<'_>,
-        text: &[u8],
-        after: &Items,
+        document: &Document<'_>,
         wishes: &[(&Name, Wish<'_>)],
-    ) -> Result<()> {
-        let granted = wishes.iter().all(|(name, wish)| match wish {
-            Wish::Set(value) => after.value(name).is_some_and(|now| now.same_as(value)),
-            Wish::Remove => !after.by_name.contains_key(*name),
-        });
-        let others = |document: &Document<'_>| {
-            let keys = document
-                .bindings
-                .iter()
-                .filter_map(|b| Some((document.key(b)?, document.raw(b))));
-            keys.filter(|(key, _)| !wishes.iter().any(|(name, _)| name.as_str() == *key))
-                .map(|(key, raw)| (key.to_owned(), raw))
-                .collect::<Vec<_>>()
-        };
-        if granted && others(before) == others(&Document::parse(self.dialect, text)?) {
-            return Ok(());
-        }
-        Err(Error::unsupported(
-            "the edited file would not be read as it was meant; it was not changed",
-        )
-        .with_hint("write the line by hand, or move its neighbours out of the way"))
+        changes: &[Change<'_>],
+    ) -> Result<Option<(Zeroizing<Vec<u8>>, Items)>> {
+        let text = edit::apply(self.dialect, document, wishes)?;
+        let new = Document::parse(self.dialect, &text)?;
+        let after = Items::read(&new)?;
+        let wished = wishes.iter().map(|(name, _)| name.as_str()).collect();
+        let meant = after.hold(changes) && others(document, &wished).eq(others(&new, &wished));
+        Ok(meant.then_some((text, after)))
     }
 }
 
@@ -403,7 +398,7 @@ impl Provider for Dotenv {
             }
         };
         Ok(Snapshot {
-            revision: Some(marks.revision(contents.as_ref())),
+            revision: Some(marks.revision(contents.as_ref().map(|c| c.bytes.as_slice()))),
             items: found,
             foreign: items.foreign,
         })
@@ -423,6 +418,14 @@ impl Provider for Dotenv {
             }
         }
         let marks = self.marks()?;
+        if changes.is_empty() {
+            let now = files::read(&self.path).map_err(|e| self.at(e))?;
+            let revision = Self::held(&marks, now.as_ref(), base).map_err(|e| self.at(e))?;
+            return Ok(Written {
+                revision: Some(revision),
+                items: Vec::new(),
+            });
+        }
         files::update(&self.path, &Options::default(), |now| {
             self.change(&marks, now, base, changes)
         })

@@ -41,7 +41,9 @@ fn reads_as(dialect: Dialect, token: &str, value: &SecretValue) -> bool {
     let Ok(document) = Document::parse(dialect, line.as_bytes()) else {
         return false;
     };
-    let entries = document.resolve(&mut |_| None);
+    let Ok(entries) = document.resolve(&[]) else {
+        return false;
+    };
     matches!(entries.as_slice(), [one] if !one.derived && one.value.as_ref().is_some_and(|read| read.same_as(value)))
 }
 

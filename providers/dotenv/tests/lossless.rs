@@ -116,6 +116,53 @@ fn what_cannot_be_read_is_refused_with_its_place_and_left_alone() {
 }
 
 #[test]
+fn a_batch_that_changes_what_a_kept_line_names_writes_that_line_out() {
+    for (before, values, after) in [
+        ("A=1\nU=x${A}\n", [("A", "2"), ("U", "x1")], "A=2\nU=x1\n"),
+        ("A=1\nU=x${A}\n", [("U", "x1"), ("A", "2")], "A=2\nU=x1\n"),
+        ("A=1\nU=x${A}\n", [("A", "2"), ("U", "x2")], "A=2\nU=x2\n"),
+        (
+            "A=1\nU=x${A}\nB=1\n",
+            [("B", "2"), ("U", "x1")],
+            "A=1\nU=x${A}\nB=2\n",
+        ),
+    ] {
+        let file = File::new(before);
+        let values = values.map(|(name, value)| {
+            (
+                Name::new(name).unwrap(),
+                SecretValue::from_slice(value.as_bytes()),
+            )
+        });
+        let changes: Vec<_> = values
+            .iter()
+            .map(|(name, value)| Change {
+                name,
+                op: Op::Put(value),
+                when: Precondition::Unguarded,
+            })
+            .collect();
+        let cx = Ctx::within(std::time::Duration::from_secs(5));
+        block_on(file.store().write(&cx, None, &changes)).unwrap();
+        assert_eq!(file.text(), after, "{before:?}");
+    }
+}
+
+#[test]
+fn an_empty_batch_makes_no_file_and_still_holds_on_to_its_base() {
+    let opening = TestOpening::new();
+    let uri = StoreUri::parse("dotenv:not/there/.env").unwrap();
+    let store = secrets_dotenv::open(&opening.opening(&uri)).unwrap();
+    let cx = Ctx::within(std::time::Duration::from_secs(5));
+    let revision = block_on(store.write(&cx, None, &[])).unwrap().revision;
+    assert!(block_on(store.write(&cx, revision.as_ref(), &[])).is_ok());
+    assert!(!opening.root.join("not").exists());
+    let other = secrets_api::Revision::new("other");
+    let error = block_on(store.write(&cx, Some(&other), &[])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[test]
 fn values_of_others_are_never_our_environments() {
     let file = File::new("A=${HOME}${PATH:-none}\n");
     let cx = Ctx::within(std::time::Duration::from_secs(5));
@@ -188,6 +235,28 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
+    fn any_text_without_nul_has_a_form_and_is_read_back_from_it(
+        value in prop_oneof![any::<String>(), "[a-z$'\"`#\\\\{}:\r\n\t -]{0,24}"],
+    ) {
+        let dialect = secrets_dotenv::Dialect::PythonDotenv;
+        let name = Name::new("N").unwrap();
+        let value = SecretValue::from_vec(value.replace('\0', "").into_bytes());
+        let line = secrets_dotenv::render_line(dialect, &name, &value).unwrap();
+        let mut read = secrets_dotenv::parse(dialect, line.expose()).unwrap();
+        prop_assert_eq!(read.len(), 1);
+        let read = read.remove(0);
+        prop_assert_eq!((read.name.as_str(), read.derived), ("N", false));
+        prop_assert!(read.value.unwrap().same_as(&value));
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), text in "[ A='\"\\\\#$\\{}:\r\nx\u{feff}\u{85}é-]{0,48}") {
+        let dialect = secrets_dotenv::Dialect::PythonDotenv;
+        let _ = secrets_dotenv::parse(dialect, &bytes);
+        let _ = secrets_dotenv::parse(dialect, text.as_bytes());
+    }
+
+    #[test]
     fn whatever_the_file_an_edit_leaves_all_other_lines_byte_for_byte(
         lines in prop::collection::vec(line(), 0..8),
         ends in prop::sample::select(vec!["\n", "\r\n"]),
@@ -201,7 +270,12 @@ proptest! {
         let file = File::new(&text);
         match file.set("A", &value) {
             // A file its reader could not read, or a value no form holds: nothing has happened.
-            Err(_) => prop_assert_eq!(file.text(), text),
+            Err(error) => {
+                let dialect = secrets_dotenv::Dialect::PythonDotenv;
+                let readable = secrets_dotenv::parse(dialect, text.as_bytes()).is_ok();
+                prop_assert!(!readable || value.contains('\0'), "{:?} {:?} {}", text, value, error);
+                prop_assert_eq!(file.text(), text);
+            }
             Ok(()) => {
                 let dialect = secrets_dotenv::Dialect::PythonDotenv;
                 let now = file.text();

@@ -1,1 +1,71 @@
-//! code map
+//! `secrets` generates, keeps, shares and injects the secrets of a Django site.
+//!
+//! # The code map
+//!
+//! | where | what | must never |
+//! | --- | --- | --- |
+//! | [`cli`] | clap: flags that mean the same everywhere, the list of verbs | do anything |
+//! | [`commands`] | one verb a file: its arguments beside its `run` | print but through [`printer`] |
+//! | [`settings`] | flags, environment and manifest, resolved once into plain data | open a store |
+//! | [`manifest`] | `secrets.toml`: find, parse, edit, trust | hold a value |
+//! | [`session`] | one run: what surrounds it, who prints, the stores it opens | |
+//! | [`stack`] | the opened layers of an environment: read at once, merged, written one by one | |
+//! | [`layers`] | retry, timeout, concurrency limit and trace around every provider | be repeated elsewhere |
+//! | [`exec`] | the child's environment, and names that hijack a process | start a second process |
+//! | [`generate`] | kinds of credentials, drawn without bias | use `%` on a random number |
+//! | [`django`] | a Django project as `init` needs to know it | run the project's code |
+//! | [`formats`] | what `export` writes and `import` reads | guess |
+//! | [`identity`] | where the identity and the machine's key are | make a second identity |
+//! | [`registry`] | the providers, one line each | |
+//! | [`printer`] | the only place that prints, asks and draws | |
+//! | `providers/api` | the trait, `SecretValue`, `Name`, errors | do I/O |
+//! | `providers/platform` | files, process, scratch: all that differs by operating system | follow a path it was not given |
+//! | `providers/testkit` | the conformance suite, and wrappers that must fail it | |
+//!
+//! A provider is one folder, one optional dependency and one line of the registry.
+//!
+//! # The promises, and the test that fails without each
+//!
+//! | promise | test |
+//! | --- | --- |
+//! | 1 no value in argv, logs, errors, temporary files | `tests/canary.rs`; each provider's conformance suite |
+//! | 2 files are written whole or not at all | `providers/platform/tests/` |
+//! | 3 nobody's write is discarded | the conformance suite's preconditions and races; `tests/set.rs` |
+//! | 4 nothing is said that was not acknowledged | `layers` tests, with stores that lose answers |
+//! | 5 the process is shut, the child is not | `tests/exec.rs` |
+//! | 6 hijacking names are refused | `tests/exec.rs`, `exec::hijack` |
+//! | 7 TLS is verified | no provider of this version speaks over a network: `tests/house.rs` holds that |
+//! | 8 `exec` stops before the child starts | `tests/exec.rs` |
+//! | 9 a terminal is shown no value | `tests/terminal.rs` |
+
+#![allow(
+    unreachable_pub,
+    reason = "this library is one program's: `pub` here means beyond a module"
+)]
+
+pub mod age;
+pub mod choice;
+pub mod cli;
+pub mod commands;
+mod consent;
+pub mod django;
+pub mod exec;
+pub mod exit;
+pub mod formats;
+pub mod generate;
+pub mod identity;
+pub mod layers;
+pub mod manifest;
+mod missing;
+pub mod printer;
+pub mod registry;
+mod resolve;
+mod run;
+pub mod session;
+pub mod settings;
+pub mod stack;
+mod suggest;
+pub mod surroundings;
+pub mod variables;
+
+pub use run::run;

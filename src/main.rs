@@ -1,1 +1,5 @@
-fn main() {}
+//! The `secrets` program: parse, run, exit code. All else is in the library.
+
+fn main() -> std::process::ExitCode {
+    secrets::run(std::env::args_os())
+}

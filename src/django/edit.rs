@@ -26,12 +26,20 @@ const MASK: &str = "'…'";
 /// the text is not the one the key was found in.
 pub fn edited(text: &str, key: &SecretKey, name: &str) -> Result<Edit> {
     let SecretKey::Literal { path, span, .. } = key else {
-        return Err(Error::new(ErrorKind::InvalidConfig, "SECRET_KEY is no literal"));
+        return Err(Error::new(
+            ErrorKind::InvalidConfig,
+            "SECRET_KEY is no literal",
+        ));
     };
-    let found = keys_in(text, path).iter().any(|k| matches!(k, SecretKey::Literal { span: s, .. } if s == span));
+    let found = keys_in(text, path)
+        .iter()
+        .any(|k| matches!(k, SecretKey::Literal { span: s, .. } if s == span));
     let (true, Some(value)) = (found, literal_in(text, span)) else {
-        return Err(Error::new(ErrorKind::Conflict, format!("{} has just been changed", path.display()))
-            .with_hint("run `secrets init` again"));
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("{} has just been changed", path.display()),
+        )
+        .with_hint("run `secrets init` again"));
     };
     let look = format!("os.environ[\"{name}\"]");
     let replaced = |with: &str| {
@@ -42,7 +50,10 @@ pub fn edited(text: &str, key: &SecretKey, name: &str) -> Result<Edit> {
         out
     };
     let new_text = with_import(&replaced(&look)).ok_or_else(|| {
-        Error::new(ErrorKind::InvalidConfig, format!("{} is no Python we can read", path.display()))
+        Error::new(
+            ErrorKind::InvalidConfig,
+            format!("{} is no Python we can read", path.display()),
+        )
     })?;
     // A key may stand a second time, in a comment: nothing of it is shown.
     let masked = |text: &str| match value.expose_text() {
@@ -50,37 +61,66 @@ pub fn edited(text: &str, key: &SecretKey, name: &str) -> Result<Edit> {
         _ => text.to_owned(),
     };
     let (old, new) = (Zeroizing::new(masked(&replaced(MASK))), masked(&new_text));
-    let shown = TextDiff::from_lines(old.as_str(), new.as_str()).unified_diff().context_radius(1).to_string();
-    let diff = shown.lines().filter(|line| !line.starts_with("@@")).map(|line| format!("{}\n", line.trim_end_matches('\r'))).collect();
+    let shown = TextDiff::from_lines(old.as_str(), new.as_str())
+        .unified_diff()
+        .context_radius(1)
+        .to_string();
+    let diff = shown
+        .lines()
+        .filter(|line| !line.starts_with("@@"))
+        .map(|line| format!("{}\n", line.trim_end_matches('\r')))
+        .collect();
     Ok(Edit { new_text, diff })
 }
 
 /// The text with `import os` in it.
 fn with_import(text: &str) -> Option<String> {
     let tokens = tokens(text)?;
-    let lines: Vec<&[Token]> = tokens.split(|t| t.kind == Kind::LineEnd).filter(|line| !line.is_empty()).collect();
-    let words = |line: &[Token]| line.iter().map(|t| &text[t.span.clone()]).collect::<Vec<_>>();
+    let lines: Vec<&[Token]> = tokens
+        .split(|t| t.kind == Kind::LineEnd)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let words = |line: &[Token]| {
+        line.iter()
+            .map(|t| &text[t.span.clone()])
+            .collect::<Vec<_>>()
+    };
     if lines.iter().any(|line| imports_os(&words(line))) {
         return Some(text.to_owned());
     }
     // Before the first import that is not from `__future__`; else before the first statement that
     // is no docstring.
-    let is_import = |line: &&&[Token]| matches!(words(line).as_slice(), ["import", ..] | ["from", ..]);
-    let top_level = |line: &&&[Token]| line.first().is_some_and(|t| t.span.start == 0 || text[..t.span.start].ends_with(['\n', '\u{feff}']));
+    let is_import =
+        |line: &&&[Token]| matches!(words(line).as_slice(), ["import", ..] | ["from", ..]);
+    let top_level = |line: &&&[Token]| {
+        line.first().is_some_and(|t| {
+            t.span.start == 0 || text[..t.span.start].ends_with(['\n', '\u{feff}'])
+        })
+    };
     let is_head = |line: &&&[Token]| {
         let words = words(line);
-        words.get(1) == Some(&"__future__") || line.iter().all(|t| matches!(t.kind, Kind::String { .. }))
+        words.get(1) == Some(&"__future__")
+            || line.iter().all(|t| matches!(t.kind, Kind::String { .. }))
     };
-    let first = lines.iter().filter(|l| !is_head(l)).find(|l| is_import(l) && top_level(l));
+    let first = lines
+        .iter()
+        .filter(|l| !is_head(l))
+        .find(|l| is_import(l) && top_level(l));
     let first = first.or_else(|| lines.iter().find(|l| !is_head(l)))?;
     let at = first.first()?.span.start;
     let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let blank = if is_import(&first) { "" } else { line_end };
-    Some(format!("{}import os{line_end}{blank}{}", &text[..at], &text[at..]))
+    Some(format!(
+        "{}import os{line_end}{blank}{}",
+        &text[..at],
+        &text[at..]
+    ))
 }
 
 fn imports_os(words: &[&str]) -> bool {
-    let ["import", names @ ..] = words else { return false };
+    let ["import", names @ ..] = words else {
+        return false;
+    };
     let mut parts = names.split(|word| *word == ",");
     parts.any(|part| part == ["os"] || part.starts_with(&["os", "."]) && !part.contains(&"as"))
 }
@@ -104,20 +144,46 @@ mod tests {
             "\"\"\"\nDjango settings.\n\"\"\"\n\nimport os\nfrom pathlib import Path\n\n# keep it secret!\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n\nDEBUG = True\n"
         );
         assert!(!edit.diff.contains("canary"), "{}", edit.diff);
-        assert!(edit.diff.contains("-SECRET_KEY = '…'\n+SECRET_KEY = os.environ[\"SECRET_KEY\"]\n"), "{}", edit.diff);
+        assert!(
+            edit.diff
+                .contains("-SECRET_KEY = '…'\n+SECRET_KEY = os.environ[\"SECRET_KEY\"]\n"),
+            "{}",
+            edit.diff
+        );
         assert!(edit.diff.contains("+import os\n"));
     }
 
     #[test]
     fn an_import_is_added_where_python_wants_it_and_only_once() {
         for (before, after) in [
-            ("import os\nSECRET_KEY = 'a'\n", "import os\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n"),
-            ("import sys, os\nSECRET_KEY = 'a'\n", "import sys, os\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n"),
-            ("import os as o\nSECRET_KEY = 'a'\n", "import os\nimport os as o\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n"),
-            ("from __future__ import annotations\r\nX = 1\r\nSECRET_KEY = 'a' # c\r\n", "from __future__ import annotations\r\nimport os\r\n\r\nX = 1\r\nSECRET_KEY = os.environ[\"SECRET_KEY\"] # c\r\n"),
-            ("#!/usr/bin/python\nSECRET_KEY = ('a'\n 'b')\n", "#!/usr/bin/python\nimport os\n\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n"),
-            ("\u{feff}SECRET_KEY = 'a'\n", "\u{feff}import os\n\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n"),
-            ("if 1:\n    import sys\n    SECRET_KEY = 'a'\n", "import os\n\nif 1:\n    import sys\n    SECRET_KEY = os.environ[\"SECRET_KEY\"]\n"),
+            (
+                "import os\nSECRET_KEY = 'a'\n",
+                "import os\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n",
+            ),
+            (
+                "import sys, os\nSECRET_KEY = 'a'\n",
+                "import sys, os\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n",
+            ),
+            (
+                "import os as o\nSECRET_KEY = 'a'\n",
+                "import os\nimport os as o\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n",
+            ),
+            (
+                "from __future__ import annotations\r\nX = 1\r\nSECRET_KEY = 'a' # c\r\n",
+                "from __future__ import annotations\r\nimport os\r\n\r\nX = 1\r\nSECRET_KEY = os.environ[\"SECRET_KEY\"] # c\r\n",
+            ),
+            (
+                "#!/usr/bin/python\nSECRET_KEY = ('a'\n 'b')\n",
+                "#!/usr/bin/python\nimport os\n\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n",
+            ),
+            (
+                "\u{feff}SECRET_KEY = 'a'\n",
+                "\u{feff}import os\n\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n",
+            ),
+            (
+                "if 1:\n    import sys\n    SECRET_KEY = 'a'\n",
+                "import os\n\nif 1:\n    import sys\n    SECRET_KEY = os.environ[\"SECRET_KEY\"]\n",
+            ),
         ] {
             assert_eq!(edit(before).new_text, after);
         }
@@ -127,6 +193,9 @@ mod tests {
     fn a_key_that_stands_twice_is_shown_nowhere() {
         let edit = edit("# was: canary-key\nSECRET_KEY = 'canary-key'\n");
         assert!(!edit.diff.contains("canary"), "{}", edit.diff);
-        assert!(edit.new_text.contains("# was: canary-key"), "the file's own text is not touched");
+        assert!(
+            edit.new_text.contains("# was: canary-key"),
+            "the file's own text is not touched"
+        );
     }
 }

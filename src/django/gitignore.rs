@@ -5,7 +5,11 @@ const WANTED: &[&str] = &[".env", ".env.*", "!.env.example", ".*.secrets-*"];
 
 /// The text with the lines that are missing; `None` if none is.
 pub fn gitignore_lines(text: &str) -> Option<String> {
-    let has = |line: &str| text.lines().map(str::trim).any(|l| l == line || l.trim_start_matches('/') == line);
+    let has = |line: &str| {
+        text.lines()
+            .map(str::trim)
+            .any(|l| l == line || l.trim_start_matches('/') == line)
+    };
     let missing: Vec<_> = WANTED.iter().filter(|line| !has(line)).collect();
     if missing.is_empty() {
         return None;
@@ -28,8 +32,14 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_added() {
-        assert_eq!(gitignore_lines("").as_deref(), Some(".env\n.env.*\n!.env.example\n.*.secrets-*\n"));
-        assert_eq!(gitignore_lines("*.pyc\n/.env").as_deref(), Some("*.pyc\n/.env\n.env.*\n!.env.example\n.*.secrets-*\n"));
+        assert_eq!(
+            gitignore_lines("").as_deref(),
+            Some(".env\n.env.*\n!.env.example\n.*.secrets-*\n")
+        );
+        assert_eq!(
+            gitignore_lines("*.pyc\n/.env").as_deref(),
+            Some("*.pyc\n/.env\n.env.*\n!.env.example\n.*.secrets-*\n")
+        );
         let whole = gitignore_lines("a\r\n").unwrap();
         assert!(whole.ends_with("!.env.example\r\n.*.secrets-*\r\n"));
         assert_eq!(gitignore_lines(&whole), None);

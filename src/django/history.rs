@@ -31,14 +31,27 @@ const HARMLESS: &[&str] = &[
 ///
 /// # Errors
 /// If git cannot be run to its end, or there is too much history to look through.
-pub fn key_in_git_history(root: &Path, path: &Path, key: &SecretValue) -> std::io::Result<Option<bool>> {
+pub fn key_in_git_history(
+    root: &Path,
+    path: &Path,
+    key: &SecretValue,
+) -> std::io::Result<Option<bool>> {
     let mut command = Command::new("git");
     command.arg("-C").arg(root);
     HARMLESS.iter().for_each(|setting| {
         command.args(["-c", setting]);
     });
     command
-        .args(["log", "--all", "-p", "--format=", "--no-color", "--no-ext-diff", "--no-textconv", "--"])
+        .args([
+            "log",
+            "--all",
+            "-p",
+            "--format=",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--",
+        ])
         .arg(path)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -57,7 +70,9 @@ pub fn key_in_git_history(root: &Path, path: &Path, key: &SecretValue) -> std::i
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
     };
-    let Some(out) = child.stdout.take() else { return Ok(None) };
+    let Some(out) = child.stdout.take() else {
+        return Ok(None);
+    };
     let found = search(out, key.expose());
     // Found early, there is no need to read on.
     let _ = child.kill();
@@ -84,7 +99,10 @@ fn search(mut stream: impl std::io::Read, wanted: &[u8]) -> std::io::Result<bool
             return Ok(false);
         }
         let filled = kept + n;
-        if window[..filled].windows(wanted.len()).any(|part| part == wanted) {
+        if window[..filled]
+            .windows(wanted.len())
+            .any(|part| part == wanted)
+        {
             return Ok(true);
         }
         // A match may begin in what has been read and end in what comes.
@@ -92,7 +110,9 @@ fn search(mut stream: impl std::io::Read, wanted: &[u8]) -> std::io::Result<bool
         window.copy_within(filled - kept..filled, 0);
         total += n as u64;
         if total > MOST_BYTES || Instant::now() > until {
-            return Err(std::io::Error::other("there is too much of it to look through"));
+            return Err(std::io::Error::other(
+                "there is too much of it to look through",
+            ));
         }
     }
 }
@@ -114,7 +134,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let git = |arguments: &[&str]| {
             let status = Command::new("git")
-                .args(["-C", folder.path().to_str().unwrap(), "-c", "user.name=a", "-c", "user.email=a@b"])
+                .args([
+                    "-C",
+                    folder.path().to_str().unwrap(),
+                    "-c",
+                    "user.name=a",
+                    "-c",
+                    "user.email=a@b",
+                ])
                 .args(arguments)
                 .env("GIT_CONFIG_GLOBAL", "/dev/null")
                 .stdout(Stdio::null())
@@ -124,7 +151,10 @@ mod tests {
         };
         let settings = folder.path().join("settings.py");
         let key = SecretValue::from_slice(b"the-old-key");
-        assert_eq!(key_in_git_history(folder.path(), &settings, &key).unwrap(), None);
+        assert_eq!(
+            key_in_git_history(folder.path(), &settings, &key).unwrap(),
+            None
+        );
         git(&["init", "-q"]);
         std::fs::write(&settings, "SECRET_KEY = 'the-old-key'\n").unwrap();
         git(&["add", "."]);
@@ -133,13 +163,25 @@ mod tests {
         git(&["commit", "-q", "-a", "-m", "two"]);
         let trace = folder.path().join("ran");
         let evil = format!("touch {}", trace.display());
-        for setting in ["diff.external", "core.pager", "core.fsmonitor", "diff.evil.textconv", "gpg.program"] {
+        for setting in [
+            "diff.external",
+            "core.pager",
+            "core.fsmonitor",
+            "diff.evil.textconv",
+            "gpg.program",
+        ] {
             git(&["config", setting, &evil]);
         }
         std::fs::write(folder.path().join(".gitattributes"), "*.py diff=evil\n").unwrap();
-        assert_eq!(key_in_git_history(folder.path(), &settings, &key).unwrap(), Some(true));
+        assert_eq!(
+            key_in_git_history(folder.path(), &settings, &key).unwrap(),
+            Some(true)
+        );
         let other = SecretValue::from_slice(b"never-committed");
-        assert_eq!(key_in_git_history(folder.path(), &settings, &other).unwrap(), Some(false));
+        assert_eq!(
+            key_in_git_history(folder.path(), &settings, &other).unwrap(),
+            Some(false)
+        );
         assert!(!trace.exists());
     }
 }

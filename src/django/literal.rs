@@ -7,7 +7,11 @@ pub(super) fn decode(source: &str) -> Option<Zeroizing<String>> {
     let at = source.find(['"', '\''])?;
     let raw = source[..at].to_ascii_lowercase().contains('r');
     let quote = &source[at..=at];
-    let marks = if source[at..].starts_with(&quote.repeat(3)) { 3 } else { 1 };
+    let marks = if source[at..].starts_with(&quote.repeat(3)) {
+        3
+    } else {
+        1
+    };
     let inner = source.get(at + marks..source.len().checked_sub(marks)?)?;
     let mut out = Zeroizing::new(String::with_capacity(inner.len()));
     if raw {
@@ -34,7 +38,9 @@ pub(super) fn decode(source: &str) -> Option<Zeroizing<String>> {
             '0'..='7' => {
                 let mut value = 0;
                 for _ in 0..3 {
-                    let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else { break };
+                    let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else {
+                        break;
+                    };
                     value = value * 8 + digit;
                     rest.next();
                 }
@@ -86,7 +92,11 @@ mod tests {
             ("'\\d\\\n'", "\\d"),
             ("''", ""),
         ] {
-            assert_eq!(decode(source).as_deref().map(String::as_str), Some(text), "{source}");
+            assert_eq!(
+                decode(source).as_deref().map(String::as_str),
+                Some(text),
+                "{source}"
+            );
         }
         assert!(decode("'\\N{BULLET}'").is_none());
         assert!(decode("'\\xg1'").is_none());

@@ -12,7 +12,16 @@ const MOST_ENTRIES: usize = 5000;
 /// manage.py is not larger, in bytes.
 const MOST_BYTES: u64 = 1024 * 1024;
 /// Folders that hold no project of the user's own.
-const SKIPPED: &[&str] = &["node_modules", "venv", "env", "site-packages", "__pycache__", "build", "dist", "target"];
+const SKIPPED: &[&str] = &[
+    "node_modules",
+    "venv",
+    "env",
+    "site-packages",
+    "__pycache__",
+    "build",
+    "dist",
+    "target",
+];
 
 /// A project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +65,18 @@ pub fn find(start: &Path) -> std::io::Result<Option<Project>> {
 fn folders_in(folder: &Path, left: &mut usize) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
-        let Some(rest) = left.checked_sub(1) else { break };
+        let Some(rest) = left.checked_sub(1) else {
+            break;
+        };
         *left = rest;
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         // Links are not followed: they may lead out of the project, or round in a circle.
-        if entry.file_type()?.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&name.as_ref()) {
+        if entry.file_type()?.is_dir()
+            && !name.starts_with('.')
+            && !SKIPPED.contains(&name.as_ref())
+        {
             found.push(entry.path());
         }
     }
@@ -77,12 +91,20 @@ fn project_in(folder: &Path) -> Option<Project> {
         return None;
     }
     let mut text = String::new();
-    std::fs::File::open(&manage).ok()?.take(MOST_BYTES).read_to_string(&mut text).ok()?;
+    std::fs::File::open(&manage)
+        .ok()?
+        .take(MOST_BYTES)
+        .read_to_string(&mut text)
+        .ok()?;
     if !text.contains("DJANGO_SETTINGS_MODULE") {
         return None;
     }
     let settings = settings(folder, settings_module(&text).as_deref());
-    Some(Project { root: folder.to_owned(), manage, settings })
+    Some(Project {
+        root: folder.to_owned(),
+        manage,
+        settings,
+    })
 }
 
 /// `shop.settings` of `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")`.
@@ -94,7 +116,8 @@ fn settings_module(text: &str) -> Option<String> {
         .filter_map(|t| super::literal::decode(&text[t.span.clone()]));
     strings.find(|s| s.as_str() == "DJANGO_SETTINGS_MODULE")?;
     let module = strings.next()?;
-    let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let plain =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
     module.split('.').all(plain).then(|| module.to_string())
 }
 
@@ -109,7 +132,11 @@ fn settings(root: &Path, module: Option<&str>) -> Vec<PathBuf> {
         if is_file(&file) {
             found.push(file);
             // `config.settings.local`: its neighbours are settings too.
-            packages.extend(path.parent().filter(|p| p.file_name().is_some_and(|n| n == "settings")).map(Path::to_owned));
+            packages.extend(
+                path.parent()
+                    .filter(|p| p.file_name().is_some_and(|n| n == "settings"))
+                    .map(Path::to_owned),
+            );
         }
         packages.push(path.clone());
     }
@@ -128,7 +155,12 @@ fn settings(root: &Path, module: Option<&str>) -> Vec<PathBuf> {
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|e| e == "py") && is_file(path))
             .collect();
-        modules.sort_by_key(|path| (path.file_stem().is_none_or(|stem| stem != "base"), path.clone()));
+        modules.sort_by_key(|path| {
+            (
+                path.file_stem().is_none_or(|stem| stem != "base"),
+                path.clone(),
+            )
+        });
         for module in modules {
             if !found.contains(&module) {
                 found.push(module);
@@ -158,13 +190,22 @@ mod tests {
     }
 
     fn names(project: &Project) -> Vec<String> {
-        let strip = |path: &PathBuf| path.strip_prefix(&project.root).unwrap().display().to_string();
+        let strip = |path: &PathBuf| {
+            path.strip_prefix(&project.root)
+                .unwrap()
+                .display()
+                .to_string()
+        };
         project.settings.iter().map(strip).collect()
     }
 
     #[test]
     fn one_file_of_settings_is_found_from_anywhere_in_the_project() {
-        let folder = project(&[("manage.py", &manage("shop.settings")), ("shop/settings.py", ""), ("shop/app/x.py", "")]);
+        let folder = project(&[
+            ("manage.py", &manage("shop.settings")),
+            ("shop/settings.py", ""),
+            ("shop/app/x.py", ""),
+        ]);
         for start in ["", "shop", "shop/app"] {
             let found = find(&folder.path().join(start)).unwrap().unwrap();
             assert_eq!(names(&found), ["shop/settings.py"]);
@@ -183,15 +224,32 @@ mod tests {
         let found = find(folder.path()).unwrap().unwrap();
         assert_eq!(
             names(&found),
-            ["config/settings/local.py", "config/settings/base.py", "config/settings/__init__.py", "config/settings/production.py"]
+            [
+                "config/settings/local.py",
+                "config/settings/base.py",
+                "config/settings/__init__.py",
+                "config/settings/production.py"
+            ]
         );
     }
 
     #[test]
     fn a_project_below_is_found_and_what_is_none_is_not() {
-        let folder = project(&[("backend/src/manage.py", &manage("shop.settings")), ("backend/src/shop/settings.py", "")]);
-        assert!(find(folder.path()).unwrap().unwrap().root.ends_with("backend/src"));
-        let folder = project(&[("manage.py", "print('not django')"), ("node_modules/x/manage.py", &manage("a"))]);
+        let folder = project(&[
+            ("backend/src/manage.py", &manage("shop.settings")),
+            ("backend/src/shop/settings.py", ""),
+        ]);
+        assert!(
+            find(folder.path())
+                .unwrap()
+                .unwrap()
+                .root
+                .ends_with("backend/src")
+        );
+        let folder = project(&[
+            ("manage.py", "print('not django')"),
+            ("node_modules/x/manage.py", &manage("a")),
+        ]);
         assert!(find(folder.path()).unwrap().is_none());
     }
 }

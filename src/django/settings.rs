@@ -15,7 +15,16 @@ pub(super) const NAME: &str = "SECRET_KEY";
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// Words by which an expression reads its environment: `os.environ`, `os.getenv`, django-environ,
 /// environs, python-decouple, django-configurations.
-const READERS: &[&str] = &["environ", "getenv", "env", "config", "values", "decouple", "get_env", "environ_get"];
+const READERS: &[&str] = &[
+    "environ",
+    "getenv",
+    "env",
+    "config",
+    "values",
+    "decouple",
+    "get_env",
+    "environ_get",
+];
 
 /// One assignment to SECRET_KEY.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,22 +72,34 @@ pub fn secret_keys(project: &Project) -> Result<Vec<SecretKey>> {
 
 /// The text of a settings file; `None` if it is none, or too large to be one.
 fn read(path: &Path) -> Result<Option<Zeroizing<String>>> {
-    let Some(contents) = files::read(path)? else { return Ok(None) };
+    let Some(contents) = files::read(path)? else {
+        return Ok(None);
+    };
     if contents.bytes.len() > MOST_BYTES {
         return Ok(None);
     }
-    Ok(std::str::from_utf8(&contents.bytes).ok().map(|text| Zeroizing::new(text.to_owned())))
+    Ok(std::str::from_utf8(&contents.bytes)
+        .ok()
+        .map(|text| Zeroizing::new(text.to_owned())))
 }
 
 pub(super) fn keys_in(text: &str, path: &Path) -> Vec<SecretKey> {
-    let Some(tokens) = tokens(text) else { return Vec::new() };
+    let Some(tokens) = tokens(text) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for index in 0..tokens.len() {
         if let Some(value) = assignment(text, &tokens, index)
             && let (Some(first), Some(last)) = (value.first(), value.last())
         {
             let line = text[..tokens[index].span.start].matches('\n').count() + 1;
-            found.push(classify(text, value, first.span.start..last.span.end, path, line));
+            found.push(classify(
+                text,
+                value,
+                first.span.start..last.span.end,
+                path,
+                line,
+            ));
         }
     }
     found
@@ -87,12 +108,18 @@ pub(super) fn keys_in(text: &str, path: &Path) -> Vec<SecretKey> {
 /// The value's tokens, if an assignment to SECRET_KEY begins with this token.
 fn assignment<'a>(text: &str, tokens: &'a [Token], index: usize) -> Option<&'a [Token]> {
     let word = |token: &Token| &text[token.span.clone()];
-    let begins = index == 0 || matches!(tokens[index - 1].kind, Kind::LineEnd | Kind::Mark(';' | ':'));
+    let begins = index == 0
+        || matches!(
+            tokens[index - 1].kind,
+            Kind::LineEnd | Kind::Mark(';' | ':')
+        );
     if tokens[index].kind != Kind::Name || word(&tokens[index]) != NAME || !begins {
         return None;
     }
     let rest = &tokens[index + 1..];
-    let end = rest.iter().position(|t| matches!(t.kind, Kind::LineEnd | Kind::Mark(';')))?;
+    let end = rest
+        .iter()
+        .position(|t| matches!(t.kind, Kind::LineEnd | Kind::Mark(';')))?;
     let statement = &rest[..end];
     let equals = match statement.first()?.kind {
         Kind::Mark('=') => 0,
@@ -105,28 +132,54 @@ fn assignment<'a>(text: &str, tokens: &'a [Token], index: usize) -> Option<&'a [
     (!value.is_empty() && value[0].kind != Kind::Mark('=')).then_some(value)
 }
 
-fn classify(text: &str, value: &[Token], span: Range<usize>, path: &Path, line: usize) -> SecretKey {
+fn classify(
+    text: &str,
+    value: &[Token],
+    span: Range<usize>,
+    path: &Path,
+    line: usize,
+) -> SecretKey {
     let path = path.to_owned();
-    let strings = || value.iter().filter(|t| matches!(t.kind, Kind::String { .. }));
-    let literal = value.iter().all(|t| matches!(t.kind, Kind::String { plain: true } | Kind::Mark('(' | ')')));
+    let strings = || {
+        value
+            .iter()
+            .filter(|t| matches!(t.kind, Kind::String { .. }))
+    };
+    let literal = value
+        .iter()
+        .all(|t| matches!(t.kind, Kind::String { plain: true } | Kind::Mark('(' | ')')));
     if literal && strings().count() > 0 && pieces(text, value).is_some() {
         return SecretKey::Literal { path, line, span };
     }
-    let reads = value.iter().any(|t| t.kind == Kind::Name && READERS.contains(&&text[t.span.clone()]));
+    let reads = value
+        .iter()
+        .any(|t| t.kind == Kind::Name && READERS.contains(&&text[t.span.clone()]));
     if reads {
         // The first string names the variable; another one that is not empty is a value.
-        let default_literal = strings().skip(1).any(|t| text[t.span.clone()].trim_matches(['"', '\'']).len() > 1);
-        return SecretKey::Environment { path, line, default_literal };
+        let default_literal = strings()
+            .skip(1)
+            .any(|t| text[t.span.clone()].trim_matches(['"', '\'']).len() > 1);
+        return SecretKey::Environment {
+            path,
+            line,
+            default_literal,
+        };
     }
     SecretKey::Computed { path, line }
 }
 
 /// The decoded text of adjacent literals.
 fn pieces(text: &str, value: &[Token]) -> Option<Zeroizing<Vec<u8>>> {
-    let strings = value.iter().filter(|t| matches!(t.kind, Kind::String { .. }));
-    let decoded = strings.map(|t| super::literal::decode(&text[t.span.clone()])).collect::<Option<Vec<_>>>()?;
+    let strings = value
+        .iter()
+        .filter(|t| matches!(t.kind, Kind::String { .. }));
+    let decoded = strings
+        .map(|t| super::literal::decode(&text[t.span.clone()]))
+        .collect::<Option<Vec<_>>>()?;
     let mut whole = Zeroizing::new(Vec::with_capacity(decoded.iter().map(|d| d.len()).sum()));
-    decoded.iter().for_each(|piece| whole.extend_from_slice(piece.as_bytes()));
+    decoded
+        .iter()
+        .for_each(|piece| whole.extend_from_slice(piece.as_bytes()));
     Some(whole)
 }
 
@@ -142,13 +195,20 @@ pub(super) fn literal_in(text: &str, span: &Range<usize>) -> Option<SecretValue>
 /// it was looked at.
 pub fn literal(key: &SecretKey) -> Result<SecretValue> {
     let SecretKey::Literal { path, span, .. } = key else {
-        return Err(Error::new(ErrorKind::InvalidConfig, "SECRET_KEY is no literal"));
+        return Err(Error::new(
+            ErrorKind::InvalidConfig,
+            "SECRET_KEY is no literal",
+        ));
     };
     let text = read(path)?;
-    text.and_then(|text| literal_in(&text, span)).ok_or_else(|| {
-        Error::new(ErrorKind::Conflict, format!("{} has just been changed", path.display()))
+    text.and_then(|text| literal_in(&text, span))
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Conflict,
+                format!("{} has just been changed", path.display()),
+            )
             .with_hint("run `secrets init` again")
-    })
+        })
 }
 
 #[cfg(test)]
@@ -190,25 +250,43 @@ mod tests {
     fn reading_the_environment_is_told_from_a_literal() {
         for (text, default) in [
             ("SECRET_KEY = os.environ['SECRET_KEY']", false),
-            ("SECRET_KEY = os.environ.get('SECRET_KEY', 'django-insecure-x')", true),
+            (
+                "SECRET_KEY = os.environ.get('SECRET_KEY', 'django-insecure-x')",
+                true,
+            ),
             ("SECRET_KEY = env('DJANGO_SECRET_KEY')", false),
             ("SECRET_KEY = env.str('KEY', default=\"xyz\")", true),
             ("SECRET_KEY = config('SECRET_KEY', default='')", false),
             ("SECRET_KEY = os.getenv(\"SECRET_KEY\") or 'dev-key'", true),
         ] {
             match one(text) {
-                SecretKey::Environment { default_literal, .. } => assert_eq!(default_literal, default, "{text}"),
+                SecretKey::Environment {
+                    default_literal, ..
+                } => assert_eq!(default_literal, default, "{text}"),
                 other => panic!("{text}: {other:?}"),
             }
         }
-        for text in ["SECRET_KEY = open('k').read()", "SECRET_KEY = f'{x}'", "SECRET_KEY = b'x'", "SECRET_KEY = '\\N{BULLET}'"] {
+        for text in [
+            "SECRET_KEY = open('k').read()",
+            "SECRET_KEY = f'{x}'",
+            "SECRET_KEY = b'x'",
+            "SECRET_KEY = '\\N{BULLET}'",
+        ] {
             assert!(matches!(one(text), SecretKey::Computed { .. }), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_assignment_is_passed_over() {
-        for text in ["x.SECRET_KEY = 'a'", "f(SECRET_KEY='a')", "SECRET_KEY == 'a'", "# SECRET_KEY = 'a'", "'''\nSECRET_KEY = 'a'\n'''", "SECRET_KEY_FALLBACKS = ['a']", "SECRET_KEY = 'not closed"] {
+        for text in [
+            "x.SECRET_KEY = 'a'",
+            "f(SECRET_KEY='a')",
+            "SECRET_KEY == 'a'",
+            "# SECRET_KEY = 'a'",
+            "'''\nSECRET_KEY = 'a'\n'''",
+            "SECRET_KEY_FALLBACKS = ['a']",
+            "SECRET_KEY = 'not closed",
+        ] {
             assert!(keys_in(text, Path::new("s.py")).is_empty(), "{text}");
         }
     }

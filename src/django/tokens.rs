@@ -10,7 +10,9 @@ pub(super) enum Kind {
     Name,
     Number,
     /// A string literal; `plain` if it is text without anything computed in it.
-    String { plain: bool },
+    String {
+        plain: bool,
+    },
     /// One character of punctuation.
     Mark(char),
     /// The end of a logical line.
@@ -35,36 +37,60 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
             '\n' => {
                 at += 1;
                 if depth == 0 {
-                    found.push(Token { kind: Kind::LineEnd, span: start..at });
+                    found.push(Token {
+                        kind: Kind::LineEnd,
+                        span: start..at,
+                    });
                 }
             }
             '\\' if text[at + 1..].starts_with(['\n', '\r']) => {
-                at += if text[at + 1..].starts_with("\r\n") { 3 } else { 2 };
+                at += if text[at + 1..].starts_with("\r\n") {
+                    3
+                } else {
+                    2
+                };
             }
             '#' => at += text[at..].find('\n').unwrap_or(text.len() - at),
             c if c.is_whitespace() => at += c.len_utf8(),
             '"' | '\'' => {
                 at = string_end(text, at)?;
-                found.push(Token { kind: Kind::String { plain: true }, span: start..at });
+                found.push(Token {
+                    kind: Kind::String { plain: true },
+                    span: start..at,
+                });
             }
             c if c.is_alphabetic() || c == '_' => {
                 let rest = &text[at..];
-                let end = at + rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                let end = at
+                    + rest
+                        .find(|c: char| !c.is_alphanumeric() && c != '_')
+                        .unwrap_or(rest.len());
                 match prefix(&text[at..end]).filter(|_| text[end..].starts_with(['"', '\''])) {
                     Some(plain) => {
                         at = string_end(text, end)?;
-                        found.push(Token { kind: Kind::String { plain }, span: start..at });
+                        found.push(Token {
+                            kind: Kind::String { plain },
+                            span: start..at,
+                        });
                     }
                     None => {
                         at = end;
-                        found.push(Token { kind: Kind::Name, span: start..at });
+                        found.push(Token {
+                            kind: Kind::Name,
+                            span: start..at,
+                        });
                     }
                 }
             }
             c if c.is_ascii_digit() => {
                 let rest = &text[at..];
-                at += rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').unwrap_or(rest.len());
-                found.push(Token { kind: Kind::Number, span: start..at });
+                at += rest
+                    .find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.')
+                    .unwrap_or(rest.len());
+                found.push(Token {
+                    kind: Kind::Number,
+                    span: start..at,
+                });
             }
             c => {
                 match c {
@@ -73,14 +99,20 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
                     _ => {}
                 }
                 at += c.len_utf8();
-                found.push(Token { kind: Kind::Mark(c), span: start..at });
+                found.push(Token {
+                    kind: Kind::Mark(c),
+                    span: start..at,
+                });
             }
         }
     }
     if depth > 0 {
         return None;
     }
-    found.push(Token { kind: Kind::LineEnd, span: at..at });
+    found.push(Token {
+        kind: Kind::LineEnd,
+        span: at..at,
+    });
     Some(found)
 }
 
@@ -88,7 +120,8 @@ pub(super) fn tokens(text: &str) -> Option<Vec<Token>> {
 /// the string is text without anything computed in it; `None` if it is no such prefix.
 fn prefix(word: &str) -> Option<bool> {
     let lower = word.to_ascii_lowercase();
-    let known = ["r", "u", "b", "f", "t", "br", "rb", "fr", "rf", "tr", "rt"].contains(&lower.as_str());
+    let known =
+        ["r", "u", "b", "f", "t", "br", "rb", "fr", "rf", "tr", "rt"].contains(&lower.as_str());
     known.then(|| !lower.contains(['b', 'f', 't']))
 }
 
@@ -97,7 +130,11 @@ fn prefix(word: &str) -> Option<bool> {
 fn string_end(text: &str, at: usize) -> Option<usize> {
     let quote = &text[at..=at];
     let triple = text[at..].starts_with(&quote.repeat(3));
-    let end = if triple { quote.repeat(3) } else { quote.to_owned() };
+    let end = if triple {
+        quote.repeat(3)
+    } else {
+        quote.to_owned()
+    };
     let mut at = at + end.len();
     loop {
         let rest = &text[at..];
@@ -120,14 +157,31 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<&str> {
-        tokens(text).unwrap().iter().map(|t| &text[t.span.clone()]).filter(|t| !t.trim().is_empty()).collect()
+        tokens(text)
+            .unwrap()
+            .iter()
+            .map(|t| &text[t.span.clone()])
+            .filter(|t| !t.trim().is_empty())
+            .collect()
     }
 
     #[test]
     fn strings_comments_and_joined_lines_are_told_apart() {
-        assert_eq!(words("A = 'x' # 'y'\nB = \"a\\\"b\""), ["A", "=", "'x'", "B", "=", "\"a\\\"b\""]);
-        assert_eq!(words("\"\"\"doc\n# no\n\"\"\"\nX=rb'\\''"), ["\"\"\"doc\n# no\n\"\"\"", "X", "=", "rb'\\''"]);
-        let ends = |text: &str| tokens(text).unwrap().iter().filter(|t| t.kind == Kind::LineEnd).count();
+        assert_eq!(
+            words("A = 'x' # 'y'\nB = \"a\\\"b\""),
+            ["A", "=", "'x'", "B", "=", "\"a\\\"b\""]
+        );
+        assert_eq!(
+            words("\"\"\"doc\n# no\n\"\"\"\nX=rb'\\''"),
+            ["\"\"\"doc\n# no\n\"\"\"", "X", "=", "rb'\\''"]
+        );
+        let ends = |text: &str| {
+            tokens(text)
+                .unwrap()
+                .iter()
+                .filter(|t| t.kind == Kind::LineEnd)
+                .count()
+        };
         assert_eq!((ends("a = (1,\n2)\n"), ends("a = \\\n 1\n")), (2, 2));
     }
 

@@ -24,7 +24,12 @@ const FEWEST: usize = 5;
 #[derive(Debug)]
 pub(super) enum Recipe {
     /// Symbols of an alphabet; the first of its first `first`.
-    Symbols { alphabet: &'static [u8], first: usize, length: usize, django: bool },
+    Symbols {
+        alphabet: &'static [u8],
+        first: usize,
+        length: usize,
+        django: bool,
+    },
     /// Random bytes, written as text.
     Bytes { length: usize, text: Text },
     /// A UUID.
@@ -46,16 +51,43 @@ pub(super) enum Text {
 impl Recipe {
     pub(super) fn new(kind: &str, length: usize, alphabet: Alphabet) -> Self {
         match kind {
-            "hex" => Self::Bytes { length, text: Text::Hex },
-            "base64" => Self::Bytes { length, text: Text::Base64 },
-            "urlsafe" => Self::Bytes { length, text: Text::UrlSafe },
-            "fernet" => Self::Bytes { length, text: Text::UrlSafePadded },
+            "hex" => Self::Bytes {
+                length,
+                text: Text::Hex,
+            },
+            "base64" => Self::Bytes {
+                length,
+                text: Text::Base64,
+            },
+            "urlsafe" => Self::Bytes {
+                length,
+                text: Text::UrlSafe,
+            },
+            "fernet" => Self::Bytes {
+                length,
+                text: Text::UrlSafePadded,
+            },
             "uuid" => Self::Uuid,
             "passphrase" => Self::Words { count: length },
-            "password" => Self::Symbols { alphabet: PASSWORD, first: PASSWORD_FIRST, length, django: false },
+            "password" => Self::Symbols {
+                alphabet: PASSWORD,
+                first: PASSWORD_FIRST,
+                length,
+                django: false,
+            },
             _ => match alphabet {
-                Alphabet::Portable => Self::Symbols { alphabet: PORTABLE, first: PORTABLE_FIRST, length, django: true },
-                Alphabet::Django => Self::Symbols { alphabet: DJANGO, first: DJANGO.len(), length, django: true },
+                Alphabet::Portable => Self::Symbols {
+                    alphabet: PORTABLE,
+                    first: PORTABLE_FIRST,
+                    length,
+                    django: true,
+                },
+                Alphabet::Django => Self::Symbols {
+                    alphabet: DJANGO,
+                    first: DJANGO.len(),
+                    length,
+                    django: true,
+                },
             },
         }
     }
@@ -64,9 +96,12 @@ impl Recipe {
     #[allow(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
     pub(super) fn bits(&self) -> f64 {
         match self {
-            Self::Symbols { alphabet, first, length, .. } => {
-                (*first as f64).log2() + (*length as f64 - 1.0) * (alphabet.len() as f64).log2()
-            }
+            Self::Symbols {
+                alphabet,
+                first,
+                length,
+                ..
+            } => (*first as f64).log2() + (*length as f64 - 1.0) * (alphabet.len() as f64).log2(),
             Self::Bytes { length, .. } => *length as f64 * 8.0,
             Self::Uuid => 122.0,
             Self::Words { count } => *count as f64 * 11.0,
@@ -87,7 +122,12 @@ impl Recipe {
     /// Draws one and appends it; `out` has room for it.
     pub(super) fn append(&self, entropy: &mut Entropy, out: &mut Vec<u8>) -> Result<(), Refused> {
         match self {
-            Self::Symbols { alphabet, first, length, django } => {
+            Self::Symbols {
+                alphabet,
+                first,
+                length,
+                django,
+            } => {
                 let start = out.len();
                 loop {
                     out.truncate(start);
@@ -104,7 +144,10 @@ impl Recipe {
                 let mut bytes = Zeroizing::new(vec![0; *length]);
                 entropy.fill(&mut bytes)?;
                 let written = Zeroizing::new(match text {
-                    Text::Hex => bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect(),
+                    Text::Hex => bytes
+                        .iter()
+                        .flat_map(|b| [digit(b >> 4), digit(b & 15)])
+                        .collect(),
                     Text::Base64 => STANDARD.encode(&*bytes).into_bytes(),
                     Text::UrlSafe => URL_SAFE_NO_PAD.encode(&*bytes).into_bytes(),
                     Text::UrlSafePadded => URL_SAFE.encode(&*bytes).into_bytes(),
@@ -160,7 +203,11 @@ mod tests {
     #[test]
     fn what_django_would_warn_of_is_drawn_again() {
         assert!(!passes_w009(&[b'a'; 50]));
-        assert!(!passes_w009(format!("django-insecure-{}", "x".repeat(40)).as_bytes()));
-        assert!(passes_w009(b"abcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"));
+        assert!(!passes_w009(
+            format!("django-insecure-{}", "x".repeat(40)).as_bytes()
+        ));
+        assert!(passes_w009(
+            b"abcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"
+        ));
     }
 }

@@ -19,7 +19,10 @@ pub(super) struct Entropy {
 
 impl Entropy {
     pub(super) fn new() -> Self {
-        Self { block: Zeroizing::new(Vec::new()), at: 0 }
+        Self {
+            block: Zeroizing::new(Vec::new()),
+            at: 0,
+        }
     }
 
     /// One random byte.
@@ -50,7 +53,11 @@ impl Entropy {
         let mask = end.next_power_of_two() - 1;
         loop {
             let low = usize::from(self.byte()?);
-            let high = if mask > 0xff { usize::from(self.byte()?) } else { 0 };
+            let high = if mask > 0xff {
+                usize::from(self.byte()?)
+            } else {
+                0
+            };
             let drawn = ((high << 8) | low) & mask;
             if drawn < end {
                 return Ok(drawn);
@@ -64,10 +71,12 @@ impl Entropy {
         if self.block.len() != size {
             self.block = Zeroizing::new(vec![0; size]);
         }
-        SysRng.try_fill_bytes(&mut self.block).map_err(|e| Refused {
-            message: format!("the operating system gives no entropy: {e}"),
-            hint: None,
-        })?;
+        SysRng
+            .try_fill_bytes(&mut self.block)
+            .map_err(|e| Refused {
+                message: format!("the operating system gives no entropy: {e}"),
+                hint: None,
+            })?;
         self.at = 0;
         Ok(())
     }

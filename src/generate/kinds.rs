@@ -57,23 +57,37 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 
 /// The length to draw, checked.
 pub(super) fn length(kind: &Kind, asked: Option<usize>) -> Result<usize, Refused> {
-    let Some(asked) = asked else { return Ok(kind.length) };
+    let Some(asked) = asked else {
+        return Ok(kind.length);
+    };
     let unit = match kind.unit {
         Unit::Characters => "characters",
         Unit::Bytes => "random bytes",
         Unit::Words => "words",
         Unit::Fixed => {
             let message = format!("a {} has one length", kind.name);
-            return Err(Refused { message, hint: Some("leave out --length".to_owned()) });
+            return Err(Refused {
+                message,
+                hint: Some("leave out --length".to_owned()),
+            });
         }
     };
     if asked < kind.least {
-        let message = format!("a {} of {asked} {unit} is too short: {}", kind.name, kind.reason);
-        return Err(Refused { message, hint: Some(format!("--length {} or more", kind.least)) });
+        let message = format!(
+            "a {} of {asked} {unit} is too short: {}",
+            kind.name, kind.reason
+        );
+        return Err(Refused {
+            message,
+            hint: Some(format!("--length {} or more", kind.least)),
+        });
     }
     if asked > MOST {
         let message = format!("a {} of {asked} {unit} is too long", kind.name);
-        return Err(Refused { message, hint: Some(format!("--length {MOST} or less")) });
+        return Err(Refused {
+            message,
+            hint: Some(format!("--length {MOST} or less")),
+        });
     }
     Ok(asked)
 }

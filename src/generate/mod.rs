@@ -62,11 +62,21 @@ impl Generator {
     pub fn new(request: &Request) -> Result<Self, Refused> {
         let kind = request.kind;
         if request.alphabet.is_some() && kind.name != "django" {
-            return Err(Refused { message: format!("{} has no choice of alphabet", kind.name), hint: None });
+            return Err(Refused {
+                message: format!("{} has no choice of alphabet", kind.name),
+                hint: None,
+            });
         }
         let length = kinds::length(kind, request.length)?;
-        let recipe = Recipe::new(kind.name, length, request.alphabet.unwrap_or(Alphabet::Portable));
-        Ok(Self { recipe, entropy: Entropy::new() })
+        let recipe = Recipe::new(
+            kind.name,
+            length,
+            request.alphabet.unwrap_or(Alphabet::Portable),
+        );
+        Ok(Self {
+            recipe,
+            entropy: Entropy::new(),
+        })
     }
 
     /// The entropy of one credential, in bits.
@@ -112,7 +122,10 @@ impl Generator {
     ) -> Result<(), Refused> {
         let handed = out(block);
         block.clear();
-        handed.map_err(|e| Refused { message: format!("cannot write what was generated: {e}"), hint: None })
+        handed.map_err(|e| Refused {
+            message: format!("cannot write what was generated: {e}"),
+            hint: None,
+        })
     }
 }
 
@@ -121,8 +134,16 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn generator(name: &str, length: Option<usize>, alphabet: Option<Alphabet>) -> Result<Generator, Refused> {
-        Generator::new(&Request { kind: kind(name).unwrap(), length, alphabet })
+    fn generator(
+        name: &str,
+        length: Option<usize>,
+        alphabet: Option<Alphabet>,
+    ) -> Result<Generator, Refused> {
+        Generator::new(&Request {
+            kind: kind(name).unwrap(),
+            length,
+            alphabet,
+        })
     }
 
     fn draw(name: &str) -> String {
@@ -133,11 +154,23 @@ mod tests {
     #[test]
     fn a_django_key_passes_w009_and_has_the_entropy_it_claims() {
         for (alphabet, symbols, bits) in [
-            (Alphabet::Portable, "abcdefghijklmnopqrstuvwxyz0123456789!@^*-_=+", 272.7),
-            (Alphabet::Django, "abcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*(-_=+)", 282.2),
+            (
+                Alphabet::Portable,
+                "abcdefghijklmnopqrstuvwxyz0123456789!@^*-_=+",
+                272.7,
+            ),
+            (
+                Alphabet::Django,
+                "abcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*(-_=+)",
+                282.2,
+            ),
         ] {
             let mut generator = generator("django", None, Some(alphabet)).unwrap();
-            assert!((generator.bits() - bits).abs() < 0.05, "{}", generator.bits());
+            assert!(
+                (generator.bits() - bits).abs() < 0.05,
+                "{}",
+                generator.bits()
+            );
             for _ in 0..1000 {
                 let key = generator.draw().unwrap();
                 let key = key.expose_text().unwrap();
@@ -164,7 +197,10 @@ mod tests {
         }
         assert_eq!(counts.len(), 44);
         let expected = total / 44.0;
-        let statistic: f64 = counts.values().map(|n| (n - expected).powi(2) / expected).sum();
+        let statistic: f64 = counts
+            .values()
+            .map(|n| (n - expected).powi(2) / expected)
+            .sum();
         assert!(statistic < 110.0, "{statistic}");
         assert!(statistic > 10.0, "{statistic}: too even to be random");
     }
@@ -175,7 +211,11 @@ mod tests {
         assert!(draw("hex").bytes().all(|b| b.is_ascii_hexdigit()));
         assert_eq!(draw("base64").len(), 44);
         assert_eq!(draw("urlsafe").len(), 43);
-        assert!(draw("urlsafe").bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+        assert!(
+            draw("urlsafe")
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        );
         assert_eq!(draw("fernet").len(), 44);
         assert!(draw("fernet").ends_with('='));
         assert_eq!(draw("password").len(), 24);
@@ -187,7 +227,15 @@ mod tests {
 
     #[test]
     fn the_entropy_claimed_is_that_of_the_form() {
-        for (name, bits) in [("hex", 256.0), ("base64", 256.0), ("urlsafe", 256.0), ("fernet", 256.0), ("uuid", 122.0), ("passphrase", 88.0), ("password", 143.8)] {
+        for (name, bits) in [
+            ("hex", 256.0),
+            ("base64", 256.0),
+            ("urlsafe", 256.0),
+            ("fernet", 256.0),
+            ("uuid", 122.0),
+            ("passphrase", 88.0),
+            ("password", 143.8),
+        ] {
             let claimed = generator(name, None, None).unwrap().bits();
             assert!((claimed - bits).abs() < 0.05, "{name}: {claimed}");
         }
@@ -195,8 +243,19 @@ mod tests {
 
     #[test]
     fn weak_and_senseless_requests_are_refused_with_the_reason() {
-        assert!(generator("django", Some(49), None).unwrap_err().message.contains("W009"));
-        for (name, least) in [("password", 12), ("hex", 16), ("base64", 16), ("urlsafe", 16), ("passphrase", 6)] {
+        assert!(
+            generator("django", Some(49), None)
+                .unwrap_err()
+                .message
+                .contains("W009")
+        );
+        for (name, least) in [
+            ("password", 12),
+            ("hex", 16),
+            ("base64", 16),
+            ("urlsafe", 16),
+            ("passphrase", 6),
+        ] {
             assert!(generator(name, Some(least - 1), None).is_err(), "{name}");
             assert!(generator(name, Some(least), None).is_ok(), "{name}");
         }

@@ -2,128 +2,13 @@
 //! seen. Each case that is refused is refused in its own words.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+mod person;
 
-use secrets_api::{
-    Change, Ctx, Error, ErrorKind, Lookup, Name, Op, Precondition, Provider, ProviderExt as _,
-    SecretValue, StoreUri,
-};
-use secrets_local::{Created, Folder, Identity, Member};
+use person::{Person, cx, refused};
+use secrets_api::{ErrorKind, Lookup, Name, ProviderExt as _, StoreUri};
+use secrets_local::Created;
 use secrets_testkit::block_on;
 use secrets_testkit::opening::TestOpening;
-
-/// A person at a machine of their own, with a clone of the project.
-struct Person {
-    opening: TestOpening,
-    identity: Identity,
-}
-
-impl Person {
-    fn new() -> Self {
-        let identity = Identity::generate();
-        let opening = TestOpening::new().with_identity(identity.to_secret().expose());
-        Self { opening, identity }
-    }
-
-    /// The first one, who makes the store.
-    fn founder() -> Self {
-        let person = Self::new();
-        assert_eq!(person.folder().init("ada", None).unwrap(), Created::Now);
-        person
-    }
-
-    fn folder(&self) -> Folder {
-        Folder::new(
-            &self.opening.root,
-            &self.opening.dirs,
-            Arc::clone(&self.opening.identity),
-        )
-    }
-
-    fn store(&self, uri: &str) -> Arc<dyn Provider> {
-        secrets_local::open(&self.opening.opening(&StoreUri::parse(uri).unwrap())).unwrap()
-    }
-
-    fn set(&self, uri: &str, name: &str, value: &str) -> secrets_api::Result<()> {
-        let (name, value) = (
-            Name::new(name).unwrap(),
-            SecretValue::from_slice(value.as_bytes()),
-        );
-        let change = Change {
-            name: &name,
-            op: Op::Put(&value),
-            when: Precondition::Unguarded,
-        };
-        block_on(self.store(uri).write_one(&cx(), change)).map(|_| ())
-    }
-
-    fn get(&self, uri: &str, name: &str) -> secrets_api::Result<Option<String>> {
-        let lookup = block_on(self.store(uri).read_one(&cx(), &Name::new(name).unwrap()))?;
-        Ok(lookup
-            .found()
-            .map(|stored| stored.value.expose_text().unwrap().to_owned()))
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.opening.root.join(".secrets").join(name)
-    }
-
-    fn sealed(&self) -> Vec<u8> {
-        std::fs::read(self.file("dev.age")).unwrap()
-    }
-
-    fn member(&self, name: &str, environments: &[&str]) -> Member {
-        Member {
-            name: name.to_owned(),
-            age: self.identity.recipient(),
-            sign: Some(self.identity.signing_key()),
-            environments: environments.iter().map(|e| (*e).to_owned()).collect(),
-            recovery: false,
-        }
-    }
-
-    /// What a `git pull` does.
-    fn pull(&self, from: &Person) {
-        let _ = std::fs::create_dir(self.opening.root.join(".secrets"));
-        for entry in std::fs::read_dir(from.opening.root.join(".secrets")).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), self.file(entry.file_name().to_str().unwrap())).unwrap();
-        }
-    }
-
-    /// Seals text as anyone can who knows the public key.
-    fn seal(&self, plain: &[u8]) {
-        let recipient: age::x25519::Recipient = self.identity.recipient().parse().unwrap();
-        let sealed = age::encrypt_and_armor(&recipient, plain).unwrap();
-        std::fs::write(self.file("dev.age"), sealed).unwrap();
-    }
-
-    fn opened(&self) -> Vec<u8> {
-        use age::secrecy::ExposeSecret as _;
-        let text = self.identity.to_secret();
-        let key: age::x25519::Identity = text.expose_text().unwrap().parse().unwrap();
-        let _ = key.to_string().expose_secret();
-        age::decrypt(&key, &self.sealed()).unwrap()
-    }
-}
-
-fn cx() -> Ctx {
-    Ctx::within(Duration::from_secs(5))
-}
-
-fn refused<T: std::fmt::Debug>(
-    result: secrets_api::Result<T>,
-    kind: ErrorKind,
-    words: &str,
-) -> Error {
-    let error = result.unwrap_err();
-    assert_eq!(error.kind(), kind, "{error}");
-    assert!(error.to_string().contains(words), "{error}");
-    assert!(error.hint().is_some(), "{error} has no hint");
-    error
-}
 
 #[test]
 fn what_one_person_seals_a_teammate_opens_once_added() {

@@ -1,0 +1,129 @@
+"""Measures `secrets` beside others. `scripts/bench` prepares what this needs.
+
+Two commands are compared by running them in turn, so that what else the machine does falls on both,
+and taking the median of the ratios of neighbours. A time is that of the whole process, from its start to
+its end, as a shell or a supervisor sees it.
+"""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = sys.argv[1]
+ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+SECRETS = os.path.join(ROOT, "target/release/secrets")
+TOOLS = os.path.join(ROOT, "target/tools")
+
+
+def run(command, environment):
+    """Wall time in milliseconds and peak memory in MiB of one process."""
+    start = time.perf_counter()
+    pid = os.posix_spawn(command[0], command, environment, file_actions=[
+        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
+    ])
+    _, status, usage = os.wait4(pid, 0)
+    elapsed = (time.perf_counter() - start) * 1e3
+    if status != 0:
+        raise SystemExit(f"{command} ended with {os.waitstatus_to_exitcode(status)}")
+    return elapsed, usage.ru_maxrss / 1024
+
+
+def paired(ours, other, environment, rounds=ROUNDS):
+    """Median times of both, and the median of the ratios of neighbouring runs."""
+    for command in (ours, other):
+        for _ in range(3):
+            run(command, environment)
+    mine, theirs = [], []
+    for turn in range(rounds):
+        # Who goes first changes from turn to turn.
+        for command, times in ((ours, mine), (other, theirs))[:: 1 if turn % 2 else -1]:
+            times.append(run(command, environment)[0])
+    ratio = statistics.median(a / b for a, b in zip(mine, theirs))
+    return statistics.median(mine), statistics.median(theirs), ratio
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="secrets-bench-")
+    os.chdir(folder)
+    environment = {"PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8"}
+    with open(".env", "w", encoding="ascii") as file:
+        for number in range(20):
+            file.write(f"NAME_{number}=value-of-the-setting-{number}\n")
+    os.chmod(".env", 0o600)
+    exec_true = [SECRETS, "exec", "--", "true"]
+    shell = ["/bin/sh", "-c", "set -a; . ./.env; exec true"]
+
+    rows = []
+    verdicts = []
+
+    def compare(name, ours, other, limit=None, rounds=ROUNDS):
+        mine, theirs, ratio = paired(ours, other, environment, rounds)
+        held = "" if limit is None else ("yes" if ratio <= limit else "**no**")
+        rows.append((name, f"{mine:.2f} ms", f"{theirs:.2f} ms", f"{ratio:.2f}", "" if limit is None else f"≤ {limit}", held))
+        verdicts.append(limit is None or ratio <= limit)
+        print(rows[-1], flush=True)
+
+    compare("`exec` of `true`, 20-line `.env`, beside `sh -c '. ./.env'`", exec_true, shell, 1.5)
+    dotenv = os.path.join(TOOLS, "python/bin/dotenv")
+    compare("the same beside python-dotenv's `dotenv run`", exec_true, [dotenv, "run", "--", "true"], 1.0, max(20, ROUNDS // 10))
+    dotenvx = os.path.join(TOOLS, "npm/node_modules/.bin/dotenvx")
+    if os.path.exists(dotenvx):
+        compare("the same beside `dotenvx run`", exec_true, [shutil.which("env"), dotenvx, "run", "--quiet", "--", "true"], 1.0, max(20, ROUNDS // 10))
+    missing = [] if os.path.exists(dotenvx) else ["dotenvx"]
+    for peer, command in {"secretspec": ["run", "--", "true"], "teller": ["run", "--", "true"], "fnox": ["exec", "--", "true"]}.items():
+        found = shutil.which(peer)
+        if found:
+            compare(f"the same beside `{peer}`", exec_true, [found, *command], 1.0, max(20, ROUNDS // 10))
+        else:
+            missing.append(peer)
+
+    memory = max(run(exec_true, environment)[1] for _ in range(5))
+
+    os.mkdir("local")
+    os.chdir("local")
+    subprocess.run([SECRETS, "init", "--no-recovery", "-q"], env=environment, check=True)
+    text = open("../.env", "rb").read()
+    subprocess.run([SECRETS, "import", "-", "--format", "dotenv", "-q"], env=environment, input=text, check=True)
+    compare("`exec` from `local:` with a file identity, beside `exec` from the `.env`",
+            exec_true, [SECRETS, "exec", "--store", "dotenv:../.env", "--", "true"], 2.0)
+    local_memory = max(run(exec_true, environment)[1] for _ in range(5))
+
+    million = min(run([SECRETS, "generate", "-n", "1000000"], environment)[0] for _ in range(3))
+    timing = json.loads(subprocess.run([os.path.join(ROOT, "target/release/examples/timing")], check=True, capture_output=True).stdout)
+    size = os.path.getsize(SECRETS) / 1024 / 1024
+    figures = [
+        ("one million Django keys", f"{million:.0f} ms", "< 1000 ms", million < 1000),
+        ("reading a 10,000-line `.env`", f"{timing['parse_ms']:.1f} ms", "< 10 ms", timing["parse_ms"] < 10),
+        ("changing one line of it, fsync included", f"{timing['edit_ms']:.1f} ms", "< 30 ms", timing["edit_ms"] < 30),
+        ("peak memory of `exec` from the `.env`", f"{memory:.1f} MiB", "< 10 MiB", memory < 10),
+        ("peak memory of `exec` from `local:`", f"{local_memory:.1f} MiB", "< 10 MiB", local_memory < 10),
+        ("the stripped program, embedded providers and the keyring", f"{size:.1f} MiB", "< 8 MiB", size < 8),
+    ]
+    with open(os.path.join(ROOT, "docs/benchmarks.md"), "w", encoding="utf-8") as out:
+        out.write("# Benchmarks\n\nMade by `scripts/bench`; do not edit. Commands are run in turn, and the ratio is the median of the\n"
+                  "ratios of neighbouring runs: below 1 we are faster. A time is that of the whole process, `true` included.\n"
+                  f"Times on a shared machine are noisy; trust ratios.\n\n{platform.system()} {platform.machine()}, "
+                  f"{os.cpu_count()} CPUs, {ROUNDS} pairs, {time.strftime('%Y-%m-%d')}.\n\n")
+        out.write("| what | secrets | the other | ratio | wanted | held |\n| --- | --- | --- | --- | --- | --- |\n")
+        for row in rows:
+            out.write("| " + " | ".join(row) + " |\n")
+        if missing:
+            out.write(f"\nNot found here, so nothing is said of them: {', '.join(missing)}.\n")
+        out.write("\n| what | measured | wanted | held |\n| --- | --- | --- | --- |\n")
+        for what, measured, wanted, held in figures:
+            out.write(f"| {what} | {measured} | {wanted} | {'yes' if held else '**no**'} |\n")
+            print(what, measured, wanted, held)
+            verdicts.append(held)
+    shutil.rmtree(folder)
+    print("docs/benchmarks.md written")
+    if not all(verdicts):
+        raise SystemExit("a bound does not hold")
+
+
+main()

@@ -1,0 +1,85 @@
+//! The command line: what means the same everywhere, and the list of verbs.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser};
+
+use crate::commands::Verb;
+use crate::printer::Color;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Generate, keep, share and inject the secrets of a Django site, or of anything that reads its
+/// configuration from the environment.
+#[derive(Debug, Parser)]
+#[command(
+    name = "secrets",
+    version,
+    styles = STYLES,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Start with `secrets init` in your project, then `secrets set SECRET_KEY --generate` \
+                  and `secrets exec -- gunicorn shop.wsgi`."
+)]
+pub struct Cli {
+    /// Flags that mean the same everywhere.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags that mean the same everywhere.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options everywhere")]
+pub struct Globals {
+    /// The environment to work on [default: SECRETS_ENV, else the manifest's default-environment]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub env: Option<String>,
+    /// A store (an address such as `dotenv:.env`, or a name from the manifest) in place of the
+    /// environment's source; several are layers, later ones win
+    #[arg(long, global = true, value_name = "STORE")]
+    pub store: Vec<String>,
+    /// Report as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on standard error; twice for every call to a store
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say nothing but errors and what was asked for
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Never ask; fail where an answer is needed
+    #[arg(long, global = true)]
+    pub no_input: bool,
+}
+
+/// Which names a verb is about.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Choice {
+    /// Only these names; `*` and `?` match
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// All but these names; `*` and `?` match
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub except: Vec<String>,
+}
+
+/// How a verb that changes something asks first.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Consent {
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    pub yes: bool,
+}

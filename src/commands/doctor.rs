@@ -1,0 +1,231 @@
+//! `secrets doctor`: each store: reachable, who we are, what we may do, how to mend it.
+
+use secrets_api::Guard;
+use serde_json::{Value, json};
+
+use crate::exit::{Exit, Result};
+use crate::identity;
+use crate::printer::Mark;
+use crate::session::Session;
+use crate::settings::Project;
+
+/// Check the setup: manifest, identity and each store; say how to mend what is wrong
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exits 7 if it finds something to mend.")]
+pub struct Args {}
+
+/// What was found about one part.
+struct Finding {
+    part: String,
+    facts: Vec<(String, String)>,
+    problems: Vec<(String, Option<String>)>,
+}
+
+impl Args {
+    /// Runs it.
+    pub fn run(self, session: &Session) -> Result<Exit> {
+        let mut findings = vec![manifest(session), own_identity(session)];
+        // What is wrong with the environment is a finding too, not the end.
+        match session.settings() {
+            Err(failure) => findings.push(Finding {
+                part: "environment".into(),
+                facts: Vec::new(),
+                problems: vec![(failure.message, failure.hint)],
+            }),
+            Ok(settings) => match session.open_to_read(&settings) {
+                Err(failure) => findings.push(Finding {
+                    part: settings.place(),
+                    facts: Vec::new(),
+                    problems: vec![(failure.message, failure.hint)],
+                }),
+                Ok(stack) => {
+                    for layer in &stack.layers {
+                        findings.push(store(session, layer));
+                    }
+                    findings.push(required(session, &settings, &stack));
+                }
+            },
+        }
+        let sound = findings.iter().all(|f| f.problems.is_empty());
+        if session.printer.json {
+            let list: Vec<Value> = findings.iter().map(Finding::json).collect();
+            session
+                .printer
+                .document(&json!({"schema": 1, "sound": sound, "findings": list}))?;
+        } else {
+            for finding in &findings {
+                finding.show(session)?;
+            }
+        }
+        Ok(if sound { Exit::Done } else { Exit::Findings })
+    }
+}
+
+impl Finding {
+    fn json(&self) -> Value {
+        let facts: serde_json::Map<_, _> = self
+            .facts
+            .iter()
+            .map(|(k, v)| (k.clone(), json!(v)))
+            .collect();
+        let problems: Vec<_> = self
+            .problems
+            .iter()
+            .map(|(what, hint)| json!({"what": what, "hint": hint}))
+            .collect();
+        json!({"part": self.part, "facts": facts, "problems": problems})
+    }
+
+    fn show(&self, session: &Session) -> Result<()> {
+        session.printer.line(format!(
+            "{} {}",
+            if self.problems.is_empty() {
+                "✓"
+            } else {
+                "✗"
+            },
+            self.part
+        ))?;
+        for (label, text) in &self.facts {
+            session
+                .printer
+                .line(crate::printer::printable(&format!("    {label}: {text}")))?;
+        }
+        for (what, hint) in &self.problems {
+            session.printer.mark(Mark::Removed, &format!("   {what}"));
+            if let Some(hint) = hint {
+                session.printer.hint(hint);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn manifest(session: &Session) -> Finding {
+    let mut finding = Finding {
+        part: "manifest".into(),
+        facts: Vec::new(),
+        problems: Vec::new(),
+    };
+    match Project::discover(&session.surroundings) {
+        Ok(Project {
+            found: Some(found), ..
+        }) => {
+            finding
+                .facts
+                .push(("file".into(), found.path.display().to_string()));
+        }
+        Ok(_) => finding.facts.push((
+            "file".into(),
+            "none: a .env in this folder is used, or --store".into(),
+        )),
+        Err(failure) => finding.problems.push((failure.message, failure.hint)),
+    }
+    finding
+}
+
+fn own_identity(session: &Session) -> Finding {
+    let mut finding = Finding {
+        part: "identity".into(),
+        facts: Vec::new(),
+        problems: Vec::new(),
+    };
+    match identity::find(&session.surroundings) {
+        Ok(Some((place, _))) => finding.facts.push(("kept in".into(), place.to_string())),
+        // Only the local store needs one; it says so itself.
+        Ok(None) => finding.facts.push((
+            "kept in".into(),
+            "none: only `local:` stores need one".into(),
+        )),
+        Err(error) => {
+            let hint = error.hint().map(str::to_owned);
+            finding.problems.push((error.to_string(), hint));
+        }
+    }
+    finding
+}
+
+fn store(session: &Session, layer: &crate::stack::Layer) -> Finding {
+    let mut finding = Finding {
+        part: layer.label.clone(),
+        facts: Vec::new(),
+        problems: Vec::new(),
+    };
+    let can = layer.provider.capabilities();
+    let spinner = session.printer.spinner(&layer.label);
+    let report = session.block_on(layer.provider.inspect(&session.cx()));
+    drop(spinner);
+    match report {
+        Ok(report) => {
+            finding
+                .facts
+                .extend(report.identity.map(|who| ("we are".into(), who)));
+            finding.facts.extend(report.facts);
+            finding.problems = report.problems;
+        }
+        Err(error) => {
+            let hint = error.hint().map(str::to_owned);
+            finding.problems.push((error.to_string(), hint));
+        }
+    }
+    let guard = match can.guard {
+        Guard::None => "none: the last writer wins",
+        Guard::CreateOnly => "new names only",
+        Guard::Cooperative => {
+            "against every writer that takes our lock; a text editor as far as possible"
+        }
+        Guard::CompareAndSet => "against every writer",
+    };
+    finding.facts.push((
+        "may".into(),
+        if can.writable {
+            "read and write"
+        } else {
+            "read"
+        }
+        .into(),
+    ));
+    finding
+        .facts
+        .push(("values".into(), can.values.describe().into()));
+    if can.writable {
+        finding
+            .facts
+            .push(("writes are guarded".into(), guard.into()));
+    }
+    finding.facts.push((
+        "history".into(),
+        if can.history { "kept" } else { "not kept" }.into(),
+    ));
+    finding
+}
+
+fn required(
+    session: &Session,
+    settings: &crate::settings::Settings,
+    stack: &crate::stack::Stack,
+) -> Finding {
+    let mut finding = Finding {
+        part: format!("environment {}", settings.environment),
+        facts: Vec::new(),
+        problems: Vec::new(),
+    };
+    match session.block_on(stack.list(&session.cx())) {
+        Err(failure) => finding.problems.push((failure.message, failure.hint)),
+        Ok(listed) => {
+            finding
+                .facts
+                .push(("secrets".into(), listed.len().to_string()));
+            for name in settings
+                .required()
+                .filter(|name| !listed.contains_key(name))
+            {
+                finding.problems.push((
+                    format!("{name} is required and has no value"),
+                    Some(format!("secrets set {name} -e {}", settings.environment)),
+                ));
+            }
+        }
+    }
+    finding
+}

@@ -1,0 +1,109 @@
+//! `secrets export`: the environment's secrets in a format that another tool reads.
+
+use std::path::{Path, PathBuf};
+
+use secrets_api::{SecretValue, Zeroizing};
+use secrets_platform::files;
+
+use crate::choice::Chosen;
+use crate::cli::{Choice, Consent};
+use crate::exec::environment;
+use crate::exit::{Exit, Failure, Result};
+use crate::formats::Format;
+use crate::resolve::resolve;
+use crate::session::Session;
+
+/// Write the environment's secrets in another tool's format
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+To a terminal it takes --reveal, or -o.\n\nExamples:\n  eval \"$(secrets export --format shell)\"\n  \
+secrets export --format json | jq -r .SECRET_KEY\n  secrets export --format dotenv -o /run/shop/env")]
+pub struct Args {
+    /// The format
+    #[arg(long, value_name = "FORMAT", required_unless_present = "json")]
+    format: Option<Format>,
+    /// Write into this file, readable by you alone, instead of standard output
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Show the values on the terminal
+    #[arg(long)]
+    reveal: bool,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Args {
+    /// Runs it.
+    pub fn run(self, session: &Session) -> Result<Exit> {
+        // Before anything is read: a refusal must not depend on what is there.
+        if self.output.is_none() && session.printer.out_is_terminal() && !self.reveal {
+            return Err(Failure::usage("the values would be shown on this terminal")
+                .with_hint("if that is meant: --reveal; else write them to a file with -o PATH, or pipe them on"));
+        }
+        let format = self.format.unwrap_or(Format::Json);
+        let settings = session.settings()?;
+        let secrets = resolve(session, &settings, &Chosen::new(&self.choice)?)?;
+        environment::check_names(secrets.keys(), &settings.allowed_names)?;
+        let text = format.render(&secrets)?;
+        match &self.output {
+            None if self.consent.dry_run => {
+                session.printer.say(format!(
+                    "would write {} secrets to standard output",
+                    secrets.len()
+                ));
+            }
+            None => session.printer.data(text.expose())?,
+            Some(path) => {
+                let path = session.surroundings.cwd.join(path);
+                if self.save(session, &path, &text)? {
+                    session.printer.done(format!(
+                        "{} secrets written to {}",
+                        secrets.len(),
+                        path.display()
+                    ));
+                }
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    fn save(&self, session: &Session, path: &Path, text: &SecretValue) -> Result<bool> {
+        let present = files::read(path)?;
+        if present
+            .as_ref()
+            .is_some_and(|now| *now.bytes == text.expose())
+        {
+            session
+                .printer
+                .say(format!("{} holds exactly this already", path.display()));
+            return Ok(false);
+        }
+        let (verb, needed) = if present.is_some() {
+            ("replace", true)
+        } else {
+            ("write", false)
+        };
+        if !self
+            .consent
+            .given(session, needed, &format!("{verb} {}", path.display()))?
+        {
+            return Ok(false);
+        }
+        let seen = present.map(|now| now.bytes);
+        files::update(path, &files::Options::default(), |now| {
+            if now.map(|now| &now.bytes[..]) != seen.as_deref().map(Vec::as_slice) {
+                return Err(secrets_api::Error::new(
+                    secrets_api::ErrorKind::Conflict,
+                    format!("{} was changed by someone else meanwhile", path.display()),
+                ));
+            }
+            Ok((
+                files::Edit::Replace(Zeroizing::new(text.expose().to_vec())),
+                (),
+            ))
+        })?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,101 @@
+//! One verb a file: its arguments beside its `run`. This module only dispatches.
+
+use clap::Subcommand;
+
+use crate::exit::{Exit, Result};
+use crate::session::Session;
+
+mod completions;
+mod doctor;
+mod edit;
+mod env;
+mod exec;
+mod export;
+mod generate;
+mod get;
+mod history;
+#[cfg(feature = "local")]
+mod identity;
+mod import;
+#[cfg(feature = "local")]
+mod init;
+mod list;
+mod man;
+mod rollback;
+mod schema;
+mod set;
+#[cfg(feature = "local")]
+mod team;
+mod trust;
+mod unset;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "clap would take a variant's documentation for the verb's help, which is its Args'")]
+#[rustfmt::skip]
+pub enum Verb {
+    #[cfg(feature = "local")] #[command(display_order = 1)] Init(init::Args),
+    #[command(display_order = 2)] Generate(generate::Args),
+    #[command(display_order = 3)] Set(set::Args),
+    #[command(display_order = 4)] Get(get::Args),
+    #[command(display_order = 5, visible_alias = "ls")] List(list::Args),
+    #[command(display_order = 6, visible_alias = "rm")] Unset(unset::Args),
+    #[command(display_order = 7)] Edit(edit::Args),
+    #[command(display_order = 8)] History(history::Args),
+    #[command(display_order = 9)] Rollback(rollback::Args),
+    #[command(display_order = 10, visible_alias = "run")] Exec(exec::Args),
+    #[command(display_order = 11)] Export(export::Args),
+    #[command(display_order = 12)] Import(import::Args),
+    #[cfg(feature = "local")] #[command(display_order = 13)] Identity(identity::Args),
+    #[cfg(feature = "local")] #[command(display_order = 14)] Team(team::Args),
+    #[command(display_order = 15)] Env(env::Args),
+    #[command(display_order = 16)] Trust(trust::Args),
+    #[command(display_order = 17)] Doctor(doctor::Args),
+    #[command(display_order = 18)] Completions(completions::Args),
+    #[command(display_order = 19)] Man(man::Args),
+    #[command(display_order = 20)] Schema(schema::Args),
+}
+
+impl Verb {
+    /// Does it.
+    ///
+    /// # Errors
+    /// What the verb could not do, with its exit code.
+    pub fn run(self, session: &Session) -> Result<Exit> {
+        match self {
+            #[cfg(feature = "local")]
+            Self::Init(args) => args.run(session),
+            Self::Generate(args) => args.run(session),
+            Self::Set(args) => args.run(session),
+            Self::Get(args) => args.run(session),
+            Self::List(args) => args.run(session),
+            Self::Unset(args) => args.run(session),
+            Self::Edit(args) => args.run(session),
+            Self::History(args) => args.run(session),
+            Self::Rollback(args) => args.run(session),
+            Self::Exec(args) => args.run(session),
+            Self::Export(args) => args.run(session),
+            Self::Import(args) => args.run(session),
+            #[cfg(feature = "local")]
+            Self::Identity(args) => args.run(session),
+            #[cfg(feature = "local")]
+            Self::Team(args) => args.run(session),
+            Self::Env(args) => args.run(session),
+            Self::Trust(args) => args.run(session),
+            Self::Doctor(args) => args.run(session),
+            Self::Completions(args) => args.run(session),
+            Self::Man(args) => args.run(session),
+            Self::Schema(args) => args.run(session),
+        }
+    }
+
+    /// Whether this is `exec`, whose exit codes are its own.
+    pub fn is_exec(&self) -> bool {
+        matches!(self, Self::Exec(_))
+    }
+
+    /// Whether values may pass through memory: then the process is shut against inspection first.
+    pub fn handles_values(&self) -> bool {
+        !matches!(self, Self::Completions(_) | Self::Man(_) | Self::Schema(_))
+    }
+}

@@ -1,0 +1,94 @@
+//! `secrets unset`: removal, from the layer that supplies the name.
+
+use secrets_api::{Change, Op, Select};
+use serde_json::json;
+
+use crate::cli::Consent;
+use crate::exit::{Exit, Failure, Result};
+use crate::missing;
+use crate::session::Session;
+use crate::settings;
+
+/// Remove secrets
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Where a lower layer holds the name too, its value comes into effect again: \
+                        that is said. Stores with history keep the removed value: see `secrets history`."
+)]
+pub struct Args {
+    /// The secrets
+    #[arg(required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Args {
+    /// Runs it.
+    pub fn run(self, session: &Session) -> Result<Exit> {
+        let names = settings::names(&self.names)?;
+        let settings = session.settings()?;
+        let stack = session.open(&settings)?;
+        let merged =
+            session.block_on(stack.read(&session.cx(), &settings, Select::Names(&names)))?;
+        let mut by_layer = std::collections::BTreeMap::<usize, Vec<Change<'_>>>::new();
+        for name in &names {
+            let Some(held) = merged.items.get(name) else {
+                return Err(missing::failure(session, &settings, &stack, name));
+            };
+            let layer = held.layer;
+            if !stack.layers[layer].provider.capabilities().writable {
+                let label = &stack.layers[layer].label;
+                return Err(Failure::usage(format!(
+                    "{name} comes from {label}, which cannot be written"
+                )));
+            }
+            let when = stack.guard(layer, Some(&held.stored.meta));
+            by_layer.entry(layer).or_default().push(Change {
+                name,
+                op: Op::Delete,
+                when,
+            });
+        }
+        let list = names
+            .iter()
+            .map(|n| n.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
+        let keeps = by_layer
+            .keys()
+            .all(|&l| stack.layers[l].provider.capabilities().history);
+        let warning = if keeps { "" } else { "; the value is not kept" };
+        let question = format!("remove {list} from {}{warning}", settings.place());
+        let needed = settings.protected || session.printer.can_ask();
+        if !self.consent.given(session, needed, &question)? {
+            return Ok(Exit::Done);
+        }
+        for (layer, changes) in &by_layer {
+            session.block_on(stack.write_all(&session.cx(), *layer, None, changes))?;
+        }
+        if session.printer.json {
+            let removed: Vec<_> = names
+                .iter()
+                .map(|n| json!({"name": n.as_str(), "store": stack.layers[merged.items[n].layer].label}))
+                .collect();
+            session
+                .printer
+                .document(&json!({"schema": 1, "removed": removed}))?;
+        }
+        for name in &names {
+            let held = &merged.items[name];
+            session.printer.done(format!(
+                "{name} removed from {}",
+                stack.layers[held.layer].label
+            ));
+            if let Some(below) = held.covers.last() {
+                let label = &stack.layers[*below].label;
+                session.printer.warn(format!(
+                    "{name} now has its value from {label}, which lay below"
+                ));
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,200 @@
+//! What wraps every provider: trace around retry around (concurrency limit around timeout).
+//! One stack, one place: a provider of its own never retries, and no caller ever loops.
+
+mod backoff;
+mod settle;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use secrets_api::{
+    Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Leasing, Lookup, Meta, Name, Poll,
+    Precondition, Provider, Report, Result, Revision, Select, Snapshot, Staging, Version, Written,
+    async_trait,
+};
+use tokio::sync::Semaphore;
+
+use crate::printer::Printer;
+use backoff::Backoff;
+
+/// A provider with its layers.
+#[derive(Debug)]
+pub struct Layered {
+    inner: Arc<dyn Provider>,
+    printer: Arc<Printer>,
+    permits: Semaphore,
+}
+
+/// Whether a call may be sent again after it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// It changes nothing, or is guarded, or carries an operation id the store honours.
+    Safe,
+    /// A second sending could apply it twice.
+    Never,
+}
+
+impl Layered {
+    /// Wraps `inner`.
+    pub fn new(inner: Arc<dyn Provider>, printer: Arc<Printer>) -> Self {
+        let permits = Semaphore::new(inner.capabilities().limits.concurrency.max(1));
+        Self {
+            inner,
+            printer,
+            permits,
+        }
+    }
+
+    /// One call through all layers.
+    async fn call<T, F>(
+        &self,
+        what: &str,
+        cx: &Ctx,
+        again: Again,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let started = Instant::now();
+        let mut backoff = Backoff::new(cx.deadline);
+        let result = loop {
+            let error = match self.bounded(cx, attempt()).await {
+                Ok(answer) => break Ok(answer),
+                Err(error) => error,
+            };
+            let passing = matches!(
+                error.kind(),
+                ErrorKind::Unavailable | ErrorKind::RateLimited
+            );
+            let wait = (passing && again == Again::Safe)
+                .then(|| backoff.next(error.retry_after()))
+                .flatten();
+            let Some(wait) = wait else { break Err(error) };
+            self.printer.detail(1, || {
+                format!(
+                    "{}: {what} failed ({error}), trying again in {} ms",
+                    self.location(),
+                    wait.as_millis()
+                )
+            });
+            tokio::time::sleep(wait).await;
+        };
+        self.printer.detail(2, || {
+            let outcome = match &result {
+                Ok(_) => "done".to_owned(),
+                Err(error) => format!("failed: {error}"),
+            };
+            format!(
+                "{}: {what}: {outcome} in {:.1} ms",
+                self.location(),
+                started.elapsed().as_secs_f64() * 1e3
+            )
+        });
+        result.map_err(|error| error.at_store(self.location()))
+    }
+
+    /// One attempt: in its turn, and no longer than the deadline. A write keeps its own time: it
+    /// reads back after the deadline.
+    async fn bounded<T>(&self, cx: &Ctx, attempt: impl Future<Output = Result<T>>) -> Result<T> {
+        let _permit = within(cx, async { Ok(self.permits.acquire().await) }).await?;
+        attempt.await
+    }
+
+    fn may_repeat(&self, base: Option<&Revision>, changes: &[Change<'_>]) -> Again {
+        let guarded = base.is_some() || changes.iter().all(|c| c.when != Precondition::Unguarded);
+        if guarded || self.capabilities().idempotent {
+            Again::Safe
+        } else {
+            Again::Never
+        }
+    }
+}
+
+/// No longer than the deadline.
+async fn within<T>(cx: &Ctx, call: impl Future<Output = Result<T>>) -> Result<T> {
+    let deadline = tokio::time::Instant::from_std(cx.deadline);
+    tokio::time::timeout_at(deadline, call)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                "the store did not answer in time",
+            ))
+        })
+}
+
+#[async_trait]
+impl Provider for Layered {
+    fn location(&self) -> &str {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn inspect(&self, cx: &Ctx) -> Result<Report> {
+        self.call("inspect", cx, Again::Safe, || {
+            within(cx, self.inner.inspect(cx))
+        })
+        .await
+    }
+
+    async fn list(&self, cx: &Ctx) -> Result<Vec<(Name, Meta)>> {
+        self.call("list", cx, Again::Safe, || within(cx, self.inner.list(cx)))
+            .await
+    }
+
+    async fn read(&self, cx: &Ctx, what: Select<'_>) -> Result<Snapshot> {
+        self.call("read", cx, Again::Safe, || {
+            within(cx, self.inner.read(cx, what))
+        })
+        .await
+    }
+
+    async fn write(
+        &self,
+        cx: &Ctx,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<Written> {
+        let again = self.may_repeat(base, changes);
+        let mut unknown = false;
+        self.call("write", cx, again, || {
+            let first = !std::mem::replace(&mut unknown, true);
+            settle::write(&*self.inner, cx, base, changes, again, first)
+        })
+        .await
+    }
+
+    async fn history(&self, cx: &Ctx, name: &Name) -> Result<Vec<Meta>> {
+        self.call("history", cx, Again::Safe, || {
+            within(cx, self.inner.history(cx, name))
+        })
+        .await
+    }
+
+    async fn read_version(&self, cx: &Ctx, name: &Name, version: &Version) -> Result<Lookup> {
+        self.call("read version", cx, Again::Safe, || {
+            within(cx, self.inner.read_version(cx, name, version))
+        })
+        .await
+    }
+
+    async fn poll(&self, cx: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
+        self.call("poll", cx, Again::Safe, || {
+            within(cx, self.inner.poll(cx, since))
+        })
+        .await
+    }
+
+    fn leasing(&self) -> Option<&dyn Leasing> {
+        self.inner.leasing()
+    }
+
+    fn staging(&self) -> Option<&dyn Staging> {
+        self.inner.staging()
+    }
+}

@@ -1,0 +1,253 @@
+//! What in a manifest needs a person's word, and whether it was given.
+//!
+//! A manifest comes from a repository. Stores beyond the project's own files, servers' addresses,
+//! ways to log in, files outside the project and names that can take a process over are *claims*:
+//! they hold only once `secrets trust` has shown and recorded exactly these, or `SECRETS_TRUST`
+//! names their digest. Files inside the project and `local:` claim nothing.
+
+use std::path::{Component, Path, PathBuf};
+
+use secrets_api::{Dirs, StoreUri, Zeroizing};
+use secrets_platform::files;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::Manifest;
+use crate::exit::{Exit, Failure, Result};
+use crate::registry::{self, Reach};
+
+/// What was accepted for one project folder, in the user's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The project's folder, for people who read the file.
+    pub root: String,
+    /// The claims accepted, sorted.
+    pub claims: Vec<String>,
+    /// Names that can take a process over and may be passed on all the same.
+    #[serde(default)]
+    pub allow: Vec<String>,
+}
+
+/// Everything the manifest claims, sorted, one line each. These lines are what is shown, what is
+/// digested and what is recorded.
+pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, store) in &manifest.stores {
+        lines.push(format!("store {name} is {}", store.uri));
+        lines.extend(
+            store
+                .addresses
+                .iter()
+                .map(|a| format!("store {name} may be reached at {a}")),
+        );
+        if let Some(auth) = &store.auth {
+            lines.push(format!("store {name} logs in by {}", auth.method));
+            let settings = auth.settings.iter();
+            lines.extend(settings.map(|(k, v)| format!("store {name} logs in with {k} = {v}")));
+        }
+    }
+    for (name, environment) in &manifest.environments {
+        for (verb, list) in [
+            ("reads", &environment.source),
+            ("writes", &environment.mirrors),
+        ] {
+            for store in list.iter().filter(|s| s.contains(':')) {
+                if StoreUri::parse(store).is_ok_and(|uri| uri_needs_trust(&uri, root)) {
+                    lines.push(format!("environment {name} {verb} {store}"));
+                }
+            }
+        }
+    }
+    lines.extend(
+        manifest
+            .project
+            .allow_names
+            .iter()
+            .map(|n| format!("name {n} is passed on")),
+    );
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// Whether using this store takes a person's word.
+pub fn uri_needs_trust(uri: &StoreUri, root: &Path) -> bool {
+    match registry::find(uri.scheme()).map(|entry| entry.reach) {
+        Some(Reach::Project) => false,
+        Some(Reach::Path) => !inside(root, Path::new(uri.location())),
+        Some(Reach::Beyond) | None => true,
+    }
+}
+
+/// Whether `path`, relative to `root`, stays inside it: by its words, and where it exists also
+/// after following links.
+fn inside(root: &Path, path: &Path) -> bool {
+    let mut depth = 0_i32;
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    for component in relative.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir => depth -= 1,
+            Component::RootDir | Component::Prefix(_) => return false,
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    let Ok(real_root) = root.canonicalize() else {
+        return false;
+    };
+    match root.join(relative).canonicalize() {
+        Ok(real) => real.starts_with(&real_root),
+        // It does not exist yet: its folder decides; a dangling link is not inside.
+        Err(_) => {
+            let full = root.join(relative);
+            !full.is_symlink()
+                && full.parent().is_some_and(|folder| {
+                    folder
+                        .canonicalize()
+                        .map_or(true, |real| real.starts_with(&real_root))
+                })
+        }
+    }
+}
+
+/// The digest of claims: SHA-256 over the lines, each with its length before it, in hexadecimal.
+pub fn digest(claims: &[String]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"secrets-trust/1");
+    for line in claims {
+        hash.update((line.len() as u64).to_be_bytes());
+        hash.update(line.as_bytes());
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Record {
+    fn path(dirs: &Dirs, root: &Path) -> PathBuf {
+        let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let name = digest(&[real.to_string_lossy().into_owned()]);
+        dirs.state
+            .join("trust")
+            .join(format!("{}.json", &name[..32]))
+    }
+
+    /// What was accepted for this folder; the empty record if nothing was.
+    ///
+    /// # Errors
+    /// If the record is there and cannot be read: never taken for trust.
+    pub fn load(dirs: &Dirs, root: &Path) -> Result<Self> {
+        let path = Self::path(dirs, root);
+        let Some(contents) = files::read(&path)? else {
+            return Ok(Self::default());
+        };
+        serde_json::from_slice(&contents.bytes).map_err(|e| {
+            let what = format!(
+                "the record of what you trusted is broken: {}: {e}",
+                path.display()
+            );
+            Failure::new(Exit::Denied, what).with_hint(format!(
+                "remove {} and run `secrets trust` again",
+                path.display()
+            ))
+        })
+    }
+
+    /// Records it.
+    ///
+    /// # Errors
+    /// If the state folder cannot be written.
+    pub fn save(&self, dirs: &Dirs, root: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self)
+            .map_err(|e| Failure::new(Exit::Failed, format!("cannot write the record: {e}")))?;
+        let options = files::Options {
+            create_parents: true,
+            ..files::Options::default()
+        };
+        files::update(&Self::path(dirs, root), &options, |_| {
+            Ok((files::Edit::Replace(Zeroizing::new(text.clone())), ()))
+        })?;
+        Ok(())
+    }
+
+    /// Whether exactly these claims were accepted, here or by `variable` (`SECRETS_TRUST`).
+    pub fn covers(&self, claims: &[String], variable: Option<&str>) -> bool {
+        self.claims == claims || variable.is_some_and(|given| given == digest(claims))
+    }
+}
+
+/// The failure of a manifest that was not accepted.
+pub fn untrusted(record: &Record) -> Failure {
+    let message = if record.claims.is_empty() {
+        "secrets.toml names stores or files outside the project and has not been trusted yet"
+    } else {
+        "secrets.toml has changed since it was trusted, in what it may reach"
+    };
+    Failure::new(Exit::Denied, message).with_hint(
+        "run `secrets trust` to see and accept it; in CI set SECRETS_TRUST to the digest it prints",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::parse;
+
+    #[test]
+    fn files_of_the_project_and_the_local_store_claim_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let text =
+            "[environments.dev]\nsource = [\"dotenv:.env\", \"dotenv:conf/../.env\", \"local:\"]\n";
+        assert!(claims(&parse(text, "m").unwrap(), folder.path()).is_empty());
+    }
+
+    #[test]
+    fn whatever_reaches_further_is_a_claim() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("/etc/none-such", folder.path().join("dangling")).unwrap();
+        let text = "
+            project.allow-names = ['PATH']
+            [stores.hq]
+            uri = 'vault:a/b'
+            addresses = ['https://v']
+            auth = { method = 'token', role = 'r' }
+            [environments.dev]
+            source = ['dotenv:/etc/env', 'dotenv:../up', 'dotenv:a/../../up', 'dotenv:link', 'dotenv:dangling', 'keyring:x', 'hq']
+            mirrors = ['aws:x']";
+        let claims = claims(&parse(text, "m").unwrap(), folder.path());
+        assert_eq!(
+            claims,
+            [
+                "environment dev reads dotenv:../up",
+                "environment dev reads dotenv:/etc/env",
+                "environment dev reads dotenv:a/../../up",
+                "environment dev reads dotenv:dangling",
+                "environment dev reads dotenv:link",
+                "environment dev reads keyring:x",
+                "environment dev writes aws:x",
+                "name PATH is passed on",
+                "store hq is vault:a/b",
+                "store hq logs in by token",
+                "store hq logs in with role = r",
+                "store hq may be reached at https://v",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_record_covers_only_what_it_was_made_for() {
+        let record = Record {
+            claims: vec!["a".into()],
+            ..Record::default()
+        };
+        assert!(record.covers(&["a".into()], None));
+        assert!(!record.covers(&["a".into(), "b".into()], None));
+        assert!(!record.covers(&[], Some("")));
+        let other = vec!["a".to_owned(), "b".to_owned()];
+        assert!(record.covers(&other, Some(&digest(&other))));
+        assert_ne!(digest(&["ab".into()]), digest(&["a".into(), "b".into()]));
+    }
+}

@@ -1,0 +1,125 @@
+//! The providers: one line each. A test compares the folders of `providers/` with this table.
+
+use std::sync::Arc;
+
+use secrets_api::{Opening, Provider, StoreUri};
+
+use crate::exit::{Failure, Result};
+use crate::suggest;
+
+/// How far a kind of store reaches: what decides whether a manifest that names it needs trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Never beyond the project's folder or this process.
+    Project,
+    /// As far as the path in its address.
+    Path,
+    /// Beyond the project, always.
+    Beyond,
+}
+
+/// One kind of store.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The word before the colon.
+    pub scheme: &'static str,
+    /// An address of the kind, for help and hints.
+    pub example: &'static str,
+    /// How far it reaches.
+    pub reach: Reach,
+    open: fn(&Opening<'_>) -> secrets_api::Result<Arc<dyn Provider>>,
+}
+
+/// All that are built in.
+#[rustfmt::skip]
+pub const PROVIDERS: &[Entry] = &[
+    #[cfg(feature = "dotenv")]
+    Entry { scheme: secrets_dotenv::SCHEME, example: "dotenv:.env", reach: Reach::Path, open: secrets_dotenv::open },
+    #[cfg(feature = "local")]
+    Entry { scheme: secrets_local::SCHEME, example: "local:", reach: Reach::Project, open: secrets_local::open },
+    #[cfg(feature = "keyring")]
+    Entry { scheme: secrets_keyring::SCHEME, example: "keyring:shop", reach: Reach::Beyond, open: secrets_keyring::open },
+    #[cfg(feature = "env")]
+    Entry { scheme: secrets_env::SCHEME, example: "env:", reach: Reach::Project, open: secrets_env::open },
+    #[cfg(feature = "memory")]
+    Entry { scheme: secrets_memory::SCHEME, example: "memory:test", reach: Reach::Project, open: secrets_memory::open },
+];
+
+/// The provider of this scheme.
+pub fn find(scheme: &str) -> Option<&'static Entry> {
+    PROVIDERS.iter().find(|entry| entry.scheme == scheme)
+}
+
+/// Understands a store's address.
+///
+/// # Errors
+/// A usage failure: not an address, or a provider that is not built in (the nearest is named).
+pub fn parse(text: &str) -> Result<StoreUri> {
+    // The text may hold a pasted credential: only the part before the colon is ever repeated.
+    let uri = StoreUri::parse(text)
+        .map_err(|e| Failure::usage(e.to_string()).with_hint_opt(examples()))?;
+    if find(uri.scheme()).is_none() {
+        let failure = Failure::usage(format!("there is no provider `{}`", uri.scheme()));
+        return Err(failure.with_hint_opt(suggest::hint(
+            uri.scheme(),
+            PROVIDERS.iter().map(|p| p.scheme),
+        )));
+    }
+    Ok(uri)
+}
+
+fn examples() -> Option<String> {
+    let list: Vec<_> = PROVIDERS.iter().map(|p| p.example).collect();
+    Some(format!("stores are written {}", list.join(", ")))
+}
+
+/// Opens a store; does no I/O.
+///
+/// # Errors
+/// What the provider finds wrong with the address.
+pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
+    let scheme = opening.uri.scheme();
+    let entry =
+        find(scheme).ok_or_else(|| Failure::usage(format!("there is no provider `{scheme}`")))?;
+    Ok((entry.open)(opening)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(all(
+        feature = "dotenv",
+        feature = "local",
+        feature = "keyring",
+        feature = "env",
+        feature = "memory"
+    ))]
+    fn every_provider_folder_has_its_line() {
+        let support = ["api", "platform", "testkit"];
+        let mut folders: Vec<_> =
+            std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/providers"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .filter(|name| !support.contains(&name.as_str()))
+                .collect();
+        let mut lines: Vec<_> = PROVIDERS.iter().map(|p| p.scheme.to_owned()).collect();
+        folders.sort();
+        lines.sort();
+        assert_eq!(folders, lines);
+    }
+
+    #[test]
+    fn a_wrong_provider_is_answered_with_the_nearest() {
+        let failure = parse("dotnev:.env").unwrap_err();
+        assert_eq!(failure.message, "there is no provider `dotnev`");
+        assert_eq!(failure.hint.as_deref(), Some("did you mean `dotenv`?"));
+    }
+
+    #[test]
+    fn a_pasted_credential_is_not_repeated() {
+        let failure = parse("vault://me:hunter2canary@host/x").unwrap_err();
+        assert!(!format!("{failure:?}").contains("hunter2canary"));
+    }
+}

@@ -1,0 +1,159 @@
+//! One run of the program: what surrounds it, who prints, and the stores it opens.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrets_api::{Ctx, KeySource, Opening, StoreUri};
+
+use crate::cli::Globals;
+use crate::exit::Result;
+use crate::identity;
+use crate::layers::Layered;
+use crate::printer::Printer;
+use crate::registry;
+use crate::settings::{LayerSpec, Settings};
+use crate::stack::{Layer, Stack};
+use crate::surroundings::Surroundings;
+
+/// How long a store may take.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What every verb is given.
+#[derive(Debug)]
+pub struct Session {
+    /// The flags that mean the same everywhere.
+    pub globals: Globals,
+    /// The process as it was started.
+    pub surroundings: Arc<Surroundings>,
+    /// Prints and asks.
+    pub printer: Arc<Printer>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Session {
+    /// Sets a run up.
+    ///
+    /// # Errors
+    /// If the runtime cannot be made.
+    pub fn new(globals: Globals, surroundings: Surroundings) -> std::io::Result<Self> {
+        let printer = Printer::new(
+            &surroundings,
+            globals.color,
+            globals.quiet,
+            globals.verbose,
+            globals.json,
+            globals.no_input,
+        );
+        Ok(Self {
+            globals,
+            surroundings: Arc::new(surroundings),
+            printer: Arc::new(printer),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()?,
+        })
+    }
+
+    /// Runs one future to its end.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// A new operation with the usual time.
+    pub fn cx(&self) -> Ctx {
+        Ctx::within(TIMEOUT)
+    }
+
+    /// Flags, environment and manifest, resolved.
+    ///
+    /// # Errors
+    /// As [`Settings::resolve`].
+    pub fn settings(&self) -> Result<Settings> {
+        let settings = Settings::resolve(&self.globals, &self.surroundings)?;
+        self.printer
+            .detail(1, || format!("environment {}", settings.place()));
+        Ok(settings)
+    }
+
+    /// Opens the layers of an environment; no I/O yet.
+    ///
+    /// # Errors
+    /// What a provider finds wrong with its address.
+    pub fn open(&self, settings: &Settings) -> Result<Stack> {
+        self.open_layers(&settings.layers, true)
+    }
+
+    /// The same for a run that only reads and leaves no trace in the user's state.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_to_read(&self, settings: &Settings) -> Result<Stack> {
+        self.open_layers(&settings.layers, false)
+    }
+
+    /// Opens one store beside the environment's: an address (a path in it starts where the command
+    /// line is) or a name from the manifest.
+    ///
+    /// # Errors
+    /// As [`Session::open`], and the refusal of a named store that has no trust.
+    pub fn open_store(&self, settings: &Settings, store: &str) -> Result<Stack> {
+        let globals = Globals {
+            store: vec![store.to_owned()],
+            ..self.globals.clone()
+        };
+        let globals = Globals {
+            env: Some(settings.environment.clone()),
+            ..globals
+        };
+        let other = Settings::resolve(&globals, &self.surroundings)?;
+        self.open_layers(&other.layers, false)
+    }
+
+    fn open_layers(&self, specs: &[LayerSpec], keep_key: bool) -> Result<Stack> {
+        let machine_key = identity::machine_key(&self.surroundings.dirs, keep_key);
+        let identity = self.identity();
+        let open = |spec: &LayerSpec| {
+            let opening = self.opening(spec, &spec.uri, &machine_key, &identity);
+            let provider = registry::open(&opening)?;
+            Ok(Layer {
+                label: spec.label.clone(),
+                spec: spec.clone(),
+                provider: Arc::new(Layered::new(provider, Arc::clone(&self.printer))),
+            })
+        };
+        Ok(Stack {
+            layers: specs.iter().map(open).collect::<Result<_>>()?,
+        })
+    }
+
+    /// What a provider is given to open a store.
+    pub fn opening<'a>(
+        &'a self,
+        spec: &'a LayerSpec,
+        uri: &'a StoreUri,
+        machine_key: &KeySource,
+        identity: &KeySource,
+    ) -> Opening<'a> {
+        Opening {
+            uri,
+            root: &spec.root,
+            environment: &spec.environment,
+            dirs: &self.surroundings.dirs,
+            machine_key: Arc::clone(machine_key),
+            identity: Arc::clone(identity),
+            variables: &self.surroundings.variables,
+        }
+    }
+
+    /// The folder of the project's local store.
+    #[cfg(feature = "local")]
+    pub fn local_folder(&self, root: &std::path::Path) -> secrets_local::Folder {
+        secrets_local::Folder::new(root, &self.surroundings.dirs, self.identity())
+    }
+
+    /// The identity, looked for when a store first needs it.
+    pub fn identity(&self) -> KeySource {
+        identity::source(&self.surroundings, identity::unlocker(&self.printer))
+    }
+}

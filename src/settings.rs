@@ -1,0 +1,311 @@
+//! Flags, environment and manifest, resolved once into plain data.
+
+use std::path::{Path, PathBuf};
+
+use secrets_api::{Name, StoreUri};
+
+use crate::cli::Globals;
+use crate::exit::{Exit, Failure, Result};
+use crate::manifest::trust::{self, Record};
+use crate::manifest::{self, Manifest, Secret};
+use crate::registry::{self, Reach};
+use crate::suggest;
+use crate::surroundings::Surroundings;
+use crate::variables;
+
+/// The environment's name where nobody names one.
+pub const DEFAULT_ENVIRONMENT: &str = "dev";
+
+/// One layer of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerSpec {
+    /// What to call it: as it was written.
+    pub label: String,
+    /// Where it is.
+    pub uri: StoreUri,
+    /// The environment it belongs to (a parent's layers belong to the parent).
+    pub environment: String,
+    /// Where its relative paths start.
+    pub root: PathBuf,
+}
+
+/// What a run works on.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The project's folder: the manifest's, or the working directory.
+    pub root: PathBuf,
+    /// The manifest's file, if there is one.
+    pub manifest_path: Option<PathBuf>,
+    /// The manifest; the empty one where there is none.
+    pub manifest: Manifest,
+    /// The environment's name.
+    pub environment: String,
+    /// What it is read from; later ones win. Never empty.
+    pub layers: Vec<LayerSpec>,
+    /// Whether writes ask first.
+    pub protected: bool,
+    /// Names that can take a process over and were allowed by a person.
+    pub allowed_names: Vec<String>,
+}
+
+/// A project, before an environment is chosen.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The manifest's folder, or the working directory.
+    pub root: PathBuf,
+    /// The manifest's file and text, if there is one.
+    pub found: Option<manifest::Found>,
+    /// The manifest; the empty one where there is none.
+    pub manifest: Manifest,
+}
+
+impl Project {
+    /// Finds and reads the manifest.
+    ///
+    /// # Errors
+    /// As [`manifest::find`] and [`manifest::parse`].
+    pub fn discover(surroundings: &Surroundings) -> Result<Self> {
+        let found = manifest::find(&surroundings.cwd)?;
+        let manifest = match &found {
+            Some(found) => manifest::parse(&found.text, &shown(&found.path, &surroundings.cwd))?,
+            None => Manifest::default(),
+        };
+        let root = found
+            .as_ref()
+            .map_or_else(|| surroundings.cwd.clone(), |f| f.root.clone());
+        Ok(Self {
+            root,
+            found,
+            manifest,
+        })
+    }
+
+    /// The name of the environment that `-e`, `SECRETS_ENV` or the manifest choose.
+    ///
+    /// # Errors
+    /// If the manifest has no such environment.
+    pub fn environment(&self, globals: &Globals, surroundings: &Surroundings) -> Result<String> {
+        let named = globals
+            .env
+            .as_deref()
+            .or_else(|| surroundings.text(variables::ENV));
+        let environments = &self.manifest.environments;
+        let name = named
+            .or(self.manifest.project.default_environment.as_deref())
+            .or_else(|| match environments.len() {
+                1 => environments.keys().next().map(String::as_str),
+                _ => None,
+            })
+            .unwrap_or(DEFAULT_ENVIRONMENT);
+        if self.found.is_some() && !environments.contains_key(name) && globals.store.is_empty() {
+            let known = environments.keys().map(String::as_str);
+            return Err(Failure::usage(format!("there is no environment `{name}`"))
+                .with_hint_opt(suggest::hint(name, known)));
+        }
+        let plain = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if !plain || name.starts_with('.') {
+            return Err(Failure::usage(
+                "an environment's name holds letters, digits, `-`, `_` and `.`",
+            ));
+        }
+        Ok(name.to_owned())
+    }
+}
+
+impl Settings {
+    /// Resolves everything; no store is opened.
+    ///
+    /// # Errors
+    /// Usage failures (unknown environment, store or provider; no source at all) and the refusal
+    /// of a manifest that needs trust and has none.
+    pub fn resolve(globals: &Globals, surroundings: &Surroundings) -> Result<Self> {
+        let project = Project::discover(surroundings)?;
+        let environment = project.environment(globals, surroundings)?;
+        let layers = layers(&project, &environment, globals, surroundings)?;
+        let record = Record::load(&surroundings.dirs, &project.root)?;
+        let claims = trust::claims(&project.manifest, &project.root);
+        let trusted = record.covers(&claims, surroundings.text(variables::TRUST));
+        // An address on the command line is the user's own word; all else comes from the manifest.
+        let needs_trust = |layer: &LayerSpec| {
+            let named = !layer.label.contains(':');
+            let typed = !globals.store.is_empty() && !named;
+            !typed && (named || trust::uri_needs_trust(&layer.uri, &layer.root))
+        };
+        if project.found.is_some() && !trusted && layers.iter().any(needs_trust) {
+            return Err(trust::untrusted(&record));
+        }
+        let mut allowed_names = record.allow;
+        if trusted {
+            allowed_names.extend(project.manifest.project.allow_names.iter().cloned());
+        }
+        let protected = project
+            .manifest
+            .environments
+            .get(&environment)
+            .is_some_and(|e| e.protected);
+        Ok(Self {
+            manifest_path: project.found.map(|found| found.path),
+            root: project.root,
+            manifest: project.manifest,
+            environment,
+            layers,
+            protected,
+            allowed_names,
+        })
+    }
+
+    /// What the manifest says of this secret.
+    pub fn secret(&self, name: &Name) -> Option<&Secret> {
+        self.manifest.secrets.get(name.as_str())
+    }
+
+    /// The names the manifest requires in this environment.
+    pub fn required(&self) -> impl Iterator<Item = Name> {
+        let secrets = self.manifest.secrets.iter();
+        secrets
+            .filter(|(_, secret)| secret.required.holds_in(&self.environment))
+            .filter_map(|(name, _)| Name::new(name).ok())
+    }
+
+    /// The environment and its layers, for messages: `dev (dotenv:.env, local:)`.
+    pub fn place(&self) -> String {
+        let labels: Vec<_> = self
+            .layers
+            .iter()
+            .map(|layer| layer.label.as_str())
+            .collect();
+        format!("{} ({})", self.environment, labels.join(", "))
+    }
+}
+
+fn layers(
+    project: &Project,
+    environment: &str,
+    globals: &Globals,
+    surroundings: &Surroundings,
+) -> Result<Vec<LayerSpec>> {
+    if !globals.store.is_empty() {
+        return globals
+            .store
+            .iter()
+            .map(|store| {
+                let mut layer = layer(project, store, environment)?;
+                // A path on the command line starts where the command line is.
+                let path =
+                    registry::find(layer.uri.scheme()).is_some_and(|p| p.reach == Reach::Path);
+                if path && store.contains(':') {
+                    layer.root.clone_from(&surroundings.cwd);
+                }
+                Ok(layer)
+            })
+            .collect();
+    }
+    if project.found.is_none() {
+        if surroundings.cwd.join(".env").exists() {
+            return Ok(vec![layer(project, "dotenv:.env", environment)?]);
+        }
+        return Err(
+            Failure::usage("there is no secrets.toml here or above, and no .env here")
+                .with_hint("run `secrets init`, or name a store: `--store dotenv:PATH`"),
+        );
+    }
+    let mut chain = vec![environment];
+    while let Some(parent) = chain
+        .last()
+        .and_then(|e| project.manifest.environments.get(*e)?.inherit.as_deref())
+    {
+        chain.push(parent);
+    }
+    let mut found = Vec::new();
+    for environment in chain.into_iter().rev() {
+        if let Some(settings) = project.manifest.environments.get(environment) {
+            for store in &settings.source {
+                found.push(layer(project, store, environment)?);
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(
+            Failure::usage(format!("environment `{environment}` has no source")).with_hint(
+                format!(
+                    "add `source = [\"local:\"]` below [environments.{environment}] in secrets.toml"
+                ),
+            ),
+        );
+    }
+    Ok(found)
+}
+
+fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec> {
+    let uri = if store.contains(':') {
+        registry::parse(store)?
+    } else {
+        let Some(named) = project.manifest.stores.get(store) else {
+            let known = project.manifest.stores.keys().map(String::as_str);
+            let failure = Failure::usage(format!("there is no store `{store}`"));
+            let fallback = format!(
+                "a store is an address such as `dotenv:{store}`, or a name from [stores] in secrets.toml"
+            );
+            let near = suggest::nearest(store, known).map(|n| format!("did you mean `{n}`?"));
+            return Err(failure.with_hint(near.unwrap_or(fallback)));
+        };
+        registry::parse(&named.uri)?
+    };
+    Ok(LayerSpec {
+        label: store.to_owned(),
+        uri,
+        environment: environment.to_owned(),
+        root: project.root.clone(),
+    })
+}
+
+/// The documents of the local store that the project's environments name.
+pub fn local_documents(project: &Project) -> std::collections::BTreeSet<String> {
+    let mut documents = std::collections::BTreeSet::new();
+    for (name, environment) in &project.manifest.environments {
+        for store in environment.source.iter().chain(&environment.mirrors) {
+            let named = project.manifest.stores.get(store).map_or(store, |s| &s.uri);
+            if let Ok(uri) = StoreUri::parse(named)
+                && uri.scheme() == "local"
+            {
+                let document = if uri.location().is_empty() {
+                    name.as_str()
+                } else {
+                    uri.location()
+                };
+                documents.insert(document.to_owned());
+            }
+        }
+    }
+    documents
+}
+
+/// A path as a person at `cwd` would write it.
+pub fn shown(path: &Path, cwd: &Path) -> String {
+    path.strip_prefix(cwd).unwrap_or(path).display().to_string()
+}
+
+/// The names given as arguments, checked.
+///
+/// # Errors
+/// A usage failure that repeats the argument only if it cannot be a value.
+pub fn names(words: &[String]) -> Result<Vec<Name>> {
+    words.iter().map(|word| name(word)).collect()
+}
+
+/// One name, checked.
+///
+/// # Errors
+/// As [`names`].
+pub fn name(word: &str) -> Result<Name> {
+    Name::new(word).map_err(|e| {
+        // `set KEY=VALUE`: the value must not be repeated, nor what a paste may have brought.
+        match word.split_once('=').and_then(|(n, _)| Name::new(n).ok()) {
+            Some(name) => Failure::new(Exit::Usage, "a value is not given as an argument: other users and the shell's history would see it")
+                .with_hint(format!("give it on standard input: `printf %s \"$VALUE\" | secrets set {name}`")),
+            None => Failure::new(Exit::Usage, e.to_string()),
+        }
+    })
+}

@@ -1,0 +1,266 @@
+//! The opened layers of an environment: read at once, merged by precedence, written one by one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
+use secrets_api::{
+    Change, Ctx, Error, ErrorKind, Guard, Lookup, Meta, Name, Op, Precondition, Provider,
+    ProviderExt as _, Revision, SecretValue, Select, Stored, Values, Version,
+};
+
+use crate::exit::{Failure, Result};
+use crate::manifest::Encoding;
+use crate::settings::{LayerSpec, Settings};
+
+/// One opened store.
+#[derive(Debug)]
+pub struct Layer {
+    /// What to call it.
+    pub label: String,
+    /// How it was named.
+    pub spec: LayerSpec,
+    /// The store.
+    pub provider: Arc<dyn Provider>,
+}
+
+/// The layers, lowest first: later ones win. Never empty.
+#[derive(Debug)]
+pub struct Stack {
+    /// The layers.
+    pub layers: Vec<Layer>,
+}
+
+/// A value and the layer that supplies it.
+#[derive(Debug)]
+pub struct Held {
+    /// The value and what is known of it.
+    pub stored: Stored,
+    /// The index of the layer.
+    pub layer: usize,
+    /// Lower layers that hold the name too.
+    pub covers: Vec<usize>,
+}
+
+/// All layers, merged.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// Values by name.
+    pub items: BTreeMap<Name, Held>,
+    /// Entries whose names are no secret names, by layer.
+    pub foreign: Vec<(usize, Vec<String>)>,
+}
+
+/// What is known of a name without its value.
+#[derive(Debug)]
+pub struct Listed {
+    /// What is known.
+    pub meta: Meta,
+    /// The index of the layer.
+    pub layer: usize,
+}
+
+impl Stack {
+    /// Reads every layer at once and merges. Encoded values are decoded.
+    ///
+    /// # Errors
+    /// If any layer, or any value of the selection, cannot be read: a half-read environment is
+    /// none.
+    pub async fn read(&self, cx: &Ctx, settings: &Settings, what: Select<'_>) -> Result<Merged> {
+        let reads = self
+            .layers
+            .iter()
+            .map(|layer| layer.provider.read(cx, what));
+        let mut merged = Merged::default();
+        for (index, snapshot) in join_all(reads).await.into_iter().enumerate() {
+            let snapshot = snapshot?;
+            if !snapshot.foreign.is_empty() {
+                merged.foreign.push((index, snapshot.foreign));
+            }
+            for (name, lookup) in snapshot.items {
+                let Lookup::Found(stored) = lookup? else {
+                    continue;
+                };
+                let stored = self.decode(index, settings, &name, stored)?;
+                let covers = match merged.items.remove(&name) {
+                    Some(Held {
+                        layer, mut covers, ..
+                    }) => {
+                        covers.push(layer);
+                        covers
+                    }
+                    None => Vec::new(),
+                };
+                merged.items.insert(
+                    name,
+                    Held {
+                        stored,
+                        layer: index,
+                        covers,
+                    },
+                );
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Lists every layer at once and merges; no value is fetched.
+    ///
+    /// # Errors
+    /// If any layer cannot be listed.
+    pub async fn list(&self, cx: &Ctx) -> Result<BTreeMap<Name, Listed>> {
+        let lists = join_all(self.layers.iter().map(|layer| layer.provider.list(cx))).await;
+        let mut merged = BTreeMap::new();
+        for (layer, list) in lists.into_iter().enumerate() {
+            for (name, meta) in list? {
+                merged.insert(name, Listed { meta, layer });
+            }
+        }
+        Ok(merged)
+    }
+
+    /// The layer a new name goes to: the last one that can be written.
+    ///
+    /// # Errors
+    /// If none can.
+    pub fn last_writable(&self) -> Result<usize> {
+        let writable = |layer: &Layer| layer.provider.capabilities().writable;
+        self.layers.iter().rposition(writable).ok_or_else(|| {
+            let labels: Vec<_> = self
+                .layers
+                .iter()
+                .map(|layer| layer.label.as_str())
+                .collect();
+            Failure::usage(format!(
+                "nothing here can be written: {}",
+                labels.join(", ")
+            ))
+            .with_hint("name a store that can: `--store local:`")
+        })
+    }
+
+    /// The layer a change of `name` goes to: the one that supplies it, else the last writable one.
+    ///
+    /// # Errors
+    /// If the supplying layer cannot be written and none above it can.
+    pub fn layer_for(&self, held: Option<&Held>) -> Result<usize> {
+        let last = self.last_writable()?;
+        match held {
+            Some(held) if self.layers[held.layer].provider.capabilities().writable => {
+                Ok(held.layer)
+            }
+            Some(held) if held.layer > last => Err(Failure::usage(format!(
+                "{} supplies this name and cannot be written; what is written below it would not be seen",
+                self.layers[held.layer].label
+            ))),
+            _ => Ok(last),
+        }
+    }
+
+    /// What guards a change of what was seen: its version, its absence, or nothing where the store
+    /// guards nothing.
+    pub fn guard(&self, layer: usize, seen: Option<&Meta>) -> Precondition {
+        let guard = self.layers[layer].provider.capabilities().guard;
+        match seen {
+            _ if guard == Guard::None => Precondition::Unguarded,
+            None => Precondition::Absent,
+            Some(Meta {
+                version: Some(version),
+                ..
+            }) if guard >= Guard::Cooperative => Precondition::Version(version.clone()),
+            Some(_) => Precondition::Unguarded,
+        }
+    }
+
+    /// Makes one change.
+    ///
+    /// # Errors
+    /// The store's refusal.
+    pub async fn write(
+        &self,
+        cx: &Ctx,
+        layer: usize,
+        change: Change<'_>,
+    ) -> Result<Option<Version>> {
+        Ok(self.layers[layer].provider.write_one(cx, change).await?)
+    }
+
+    /// Makes a batch of changes in one layer; the first failure is the answer.
+    ///
+    /// # Errors
+    /// The store's refusal, the whole call's or the first item's.
+    pub async fn write_all(
+        &self,
+        cx: &Ctx,
+        layer: usize,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<()> {
+        let written = self.layers[layer].provider.write(cx, base, changes).await?;
+        written
+            .items
+            .into_iter()
+            .try_for_each(|item| item.map(|_| ()))?;
+        Ok(())
+    }
+
+    /// The value as it is to be kept in this layer.
+    pub fn encode(
+        &self,
+        layer: usize,
+        settings: &Settings,
+        name: &Name,
+        value: &SecretValue,
+    ) -> SecretValue {
+        if !self.is_encoded(layer, settings, name) {
+            return value.duplicate();
+        }
+        SecretValue::from_vec(STANDARD.encode(value.expose()).into_bytes())
+    }
+
+    /// The value as it is meant, from how this layer keeps it.
+    ///
+    /// # Errors
+    /// `InvalidData` where the manifest says base64 and the store holds none.
+    pub fn decode(
+        &self,
+        layer: usize,
+        settings: &Settings,
+        name: &Name,
+        stored: Stored,
+    ) -> Result<Stored> {
+        if !self.is_encoded(layer, settings, name) {
+            return Ok(stored);
+        }
+        match STANDARD.decode(stored.value.expose()) {
+            Ok(bytes) => Ok(Stored {
+                value: SecretValue::from_vec(bytes),
+                meta: stored.meta,
+            }),
+            Err(_) => Err(Error::new(
+                ErrorKind::InvalidData,
+                format!("{name} is declared `encoding = \"base64\"` and is not base64"),
+            )
+            .at_store(&self.layers[layer].label)
+            .into()),
+        }
+    }
+
+    fn is_encoded(&self, layer: usize, settings: &Settings, name: &Name) -> bool {
+        settings
+            .secret(name)
+            .is_some_and(|s| s.encoding == Some(Encoding::Base64))
+            && self.layers[layer].provider.capabilities().values != Values::Bytes
+    }
+
+    /// The operation that stores `value`, for readability at call sites.
+    pub fn put<'a>(name: &'a Name, value: &'a SecretValue, when: Precondition) -> Change<'a> {
+        Change {
+            name,
+            op: Op::Put(value),
+            when,
+        }
+    }
+}

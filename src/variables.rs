@@ -1,0 +1,74 @@
+//! Every environment variable the program reads, declared once. `secrets man` and
+//! `docs/environment.md` are generated from [`TABLE`].
+
+/// Names the environment, as `-e` does.
+pub const ENV: &str = "SECRETS_ENV";
+/// The age identity itself.
+pub const IDENTITY: &str = "SECRETS_IDENTITY";
+/// A file that holds the age identity, or an OpenSSH ed25519 key.
+pub const IDENTITY_FILE: &str = "SECRETS_IDENTITY_FILE";
+/// The digest `secrets trust` prints: what a CI job trusts.
+pub const TRUST: &str = "SECRETS_TRUST";
+/// No colour if set and not empty (no-color.org).
+pub const NO_COLOR: &str = "NO_COLOR";
+/// Colour also without a terminal (bixense.com/clicolors).
+pub const CLICOLOR_FORCE: &str = "CLICOLOR_FORCE";
+/// The editor of `secrets edit`, first choice.
+pub const VISUAL: &str = "VISUAL";
+/// The editor of `secrets edit`, second choice.
+pub const EDITOR: &str = "EDITOR";
+/// The home folder.
+pub const HOME: &str = "HOME";
+/// Where configuration lives (XDG Base Directory Specification).
+pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+/// Where state lives (the same).
+pub const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+/// A private folder in memory (the same).
+pub const XDG_RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
+/// Where commands are searched.
+pub const PATH: &str = "PATH";
+/// The terminal's kind; `dumb` has no colour.
+pub const TERM: &str = "TERM";
+
+/// The user's name, where a login puts it.
+pub const USER: &str = "USER";
+/// The same, on other systems.
+pub const LOGNAME: &str = "LOGNAME";
+
+/// Name and meaning of each, for the documentation.
+pub const TABLE: &[(&str, &str)] = &[
+    (ENV, "the environment, where `-e` is not given"),
+    (IDENTITY, "the age identity that opens the local store"),
+    (
+        IDENTITY_FILE,
+        "a file with that identity, or with an OpenSSH ed25519 key",
+    ),
+    (
+        TRUST,
+        "the digest printed by `secrets trust`: trusts exactly that manifest, for CI",
+    ),
+    (NO_COLOR, "no colour"),
+    (CLICOLOR_FORCE, "colour also without a terminal"),
+    (VISUAL, "the editor of `secrets edit`"),
+    (
+        EDITOR,
+        "the editor of `secrets edit`, where VISUAL is not set",
+    ),
+    (HOME, "the home folder"),
+    (
+        XDG_CONFIG_HOME,
+        "where the identity file is kept, in `secrets/`; default `~/.config`",
+    ),
+    (
+        XDG_STATE_HOME,
+        "where trust and pins are kept, in `secrets/`; default `~/.local/state`",
+    ),
+    (
+        USER,
+        "your name in the team, where `init --name` does not say another; else LOGNAME",
+    ),
+    (
+        XDG_RUNTIME_DIR,
+        "where `secrets edit` puts its file, in memory; else `/dev/shm`",
+    ),
+];

@@ -1,0 +1,18 @@
+//! Whole-program tests, one module a subject. They run the built program in a hermetic folder:
+//! see [`support`].
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod canary;
+mod django;
+mod exec;
+mod export_import;
+mod generate;
+mod history;
+mod house;
+mod init;
+mod mistakes;
+mod set_get;
+mod support;
+mod team;
+mod terminal;
+mod trust;

@@ -1,0 +1,143 @@
+//! A team around one local store.
+
+use std::path::Path;
+
+use crate::support::Sandbox;
+
+/// What `git pull` does.
+fn pull(from: &Sandbox, to: &Sandbox) {
+    for name in [
+        "secrets.toml",
+        ".secrets/recipients.toml",
+        ".secrets/dev.age",
+    ] {
+        if let Ok(bytes) = std::fs::read(from.path(name)) {
+            to.write(name, bytes);
+        }
+    }
+}
+
+fn keys(sandbox: &Sandbox) -> String {
+    let text = sandbox.secrets("identity show").succeeds().text();
+    text.lines().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_teammate_joins_with_one_new_identity_one_add_and_a_pull() {
+    let (ada, grace) = (Sandbox::initialised(), Sandbox::new());
+    ada.secrets("set A").input("shared").succeeds();
+    grace.secrets("identity new").succeeds();
+    pull(&ada, &grace);
+    grace
+        .secrets("get A")
+        .ends(4)
+        .says("not sealed to you")
+        .says("team add");
+    ada.secrets(&format!("team add grace {} --yes", keys(&grace)))
+        .succeeds()
+        .says("dev sealed anew");
+    pull(&ada, &grace);
+    grace.secrets("get A").succeeds().prints("shared\n");
+    grace.secrets("set A").input("hers").succeeds();
+    pull(&grace, &ada);
+    ada.secrets("get A").succeeds().prints("hers\n");
+    let list = ada.secrets("team list --json").succeeds().json();
+    assert_eq!(list["members"][1]["name"], "grace");
+}
+
+#[test]
+fn who_is_removed_is_told_apart_and_what_they_read_is_named() {
+    let (ada, grace) = (Sandbox::initialised(), Sandbox::new());
+    ada.secrets("set A").input("shared").succeeds();
+    grace.secrets("identity new").succeeds();
+    ada.secrets(&format!("team add grace {} --yes", keys(&grace)))
+        .succeeds();
+    ada.secrets("team remove garce --yes")
+        .ends(3)
+        .says("did you mean `grace`?");
+    ada.secrets("team remove grace --yes")
+        .succeeds()
+        .says("grace has been able to read in dev: A");
+    pull(&ada, &grace);
+    grace.secrets("get A").ends(4);
+}
+
+#[test]
+fn a_team_that_somebody_else_changed_is_shown_and_confirmed_before_anything_is_sealed_to_it() {
+    let (ada, mallory) = (Sandbox::initialised(), Sandbox::initialised());
+    ada.secrets("set A").input("1").succeeds();
+    let planted = mallory.read(".secrets/recipients.toml").replace(
+        "[[recipient]]\nname = \"me\"",
+        "[[recipient]]\nname = \"mallory\"",
+    );
+    ada.write(
+        ".secrets/recipients.toml",
+        format!("{}{planted}", ada.read(".secrets/recipients.toml")),
+    );
+    ada.secrets("set A")
+        .input("2")
+        .ends(4)
+        .says("recipients.toml has changed")
+        .says("secrets trust");
+    ada.secrets("get A").succeeds().prints("1\n");
+    let pending = ada
+        .secrets("trust --json")
+        .ends(4)
+        .says("new: mallory")
+        .json();
+    let digest = pending["pending"][0]["digest"].as_str().unwrap();
+    ada.secrets(&format!("trust --accept {digest}")).succeeds();
+    ada.secrets("set A").input("2").succeeds();
+}
+
+#[test]
+fn wrong_keys_are_refused() {
+    let ada = Sandbox::initialised();
+    ada.secrets("team add grace nonsense ed25519:AAAA --yes")
+        .ends(2);
+    ada.secrets("team add grace age1xyz --yes")
+        .ends(2)
+        .says("ed25519:");
+    ada.secrets("team add grace --yes").ends(2);
+}
+
+#[test]
+fn the_identity_is_exported_to_a_pipe_and_opens_the_store_elsewhere() {
+    let ada = Sandbox::initialised();
+    ada.secrets("set A").input("1").succeeds();
+    let identity = ada.secrets("identity export").succeeds().text();
+    assert!(identity.starts_with("AGE-SECRET-KEY-1"));
+    let elsewhere = Sandbox::new();
+    pull(&ada, &elsewhere);
+    elsewhere
+        .secrets("get A")
+        .env("SECRETS_IDENTITY", identity.trim())
+        .succeeds()
+        .prints("1\n");
+    elsewhere.write("key", &identity);
+    elsewhere
+        .secrets("get A")
+        .env("SECRETS_IDENTITY_FILE", "key")
+        .succeeds()
+        .prints("1\n");
+    elsewhere
+        .secrets("get A")
+        .env("SECRETS_IDENTITY_FILE", "none")
+        .ends(4)
+        .says("which is not there");
+}
+
+#[test]
+fn an_identity_file_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let ada = Sandbox::initialised();
+    ada.secrets("set A").input("1").succeeds();
+    let path = ada.home().join(".config/secrets/identity");
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    ada.secrets("get A").ends(4).says("chmod 600");
+    assert!(Path::new(&path).exists());
+}

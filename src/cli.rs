@@ -1,5 +1,7 @@
 //! The command line: what means the same everywhere, and the list of verbs.
 
+use std::ffi::OsString;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser};
 
@@ -32,6 +34,62 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// The same command line with `exec` alone. Describing every verb takes longer than all else that
+/// `exec` does before it becomes the command, so a command line is first read as this one.
+#[derive(Debug, Parser)]
+#[command(
+    name = "secrets",
+    version,
+    disable_help_subcommand = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub struct ExecCli {
+    /// Flags that mean the same everywhere.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: ExecVerb,
+}
+
+/// The one verb of [`ExecCli`].
+#[derive(Debug, clap::Subcommand)]
+#[allow(
+    missing_docs,
+    reason = "never shown: help and errors come from the whole command line"
+)]
+pub enum ExecVerb {
+    #[command(alias = "run", disable_help_flag = true, disable_version_flag = true)]
+    Exec(crate::commands::exec::Args),
+}
+
+impl Cli {
+    /// Reads a command line, the program's own name first.
+    ///
+    /// # Errors
+    /// What clap says of it; help and the version come this way, too.
+    pub fn read(arguments: &[OsString]) -> Result<Self, clap::Error> {
+        let is_exec = arguments
+            .iter()
+            .skip(1)
+            .take_while(|word| *word != "--")
+            .any(|word| word == "exec" || word == "run");
+        if is_exec
+            && let Ok(ExecCli {
+                globals,
+                verb: ExecVerb::Exec(args),
+            }) = ExecCli::try_parse_from(arguments)
+        {
+            return Ok(Self {
+                globals,
+                verb: Verb::Exec(args),
+            });
+        }
+        Self::try_parse_from(arguments)
+    }
 }
 
 /// Flags that mean the same everywhere.

@@ -9,7 +9,7 @@ mod completions;
 mod doctor;
 mod edit;
 mod env;
-mod exec;
+pub(crate) mod exec;
 mod export;
 mod generate;
 mod get;

@@ -38,6 +38,8 @@ const PIPELINE: usize = 4;
 const ATTEMPTS: usize = 3;
 
 const DESTINATION: &str = "org.freedesktop.secrets";
+const SERVICE_PATH: &str = "/org/freedesktop/secrets";
+const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
 const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
 const CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -241,6 +243,19 @@ impl<'s> Session<'s> {
                 zbus::Error::Handshake(_) => bus::not_our_bus(),
                 _ => bus::no_bus(),
             })?;
+        // gnome-keyring (42 and after) takes note of a client beside its first question, now and
+        // then too late for it; being asked for a session by a client it does not know, it
+        // crashes. So the first question is one that it answers to anybody.
+        connection
+            .call_method(
+                Some(DESTINATION),
+                SERVICE_PATH,
+                Some(SERVICE_INTERFACE),
+                "ReadAlias",
+                &("default",),
+            )
+            .await
+            .map_err(|error| failed(error.into()))?;
         let secrets = SecretService::connect_with_existing(EncryptionType::Dh, connection.clone())
             .await
             .map_err(failed)?;

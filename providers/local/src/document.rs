@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// How many operations are remembered, so that one sent again takes effect once.
 const OPERATIONS: usize = 64;
 
+/// What is wrong where one reader would see another value than the next.
+const TWICE: &str = "a name stands twice in the opened document";
+
 /// The states of each secret, newest first.
 pub(crate) type Secrets = BTreeMap<String, Vec<State>>;
 
@@ -39,6 +42,7 @@ pub(crate) struct Document {
     /// The last operations, newest first.
     #[serde(default)]
     pub(crate) operations: Vec<Operation>,
+    #[serde(deserialize_with = "each_name_once")]
     pub(crate) secrets: Secrets,
 }
 
@@ -122,6 +126,11 @@ impl Document {
     /// `InvalidData`, with the place and never the content.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let document: Self = serde_json::from_slice(bytes).map_err(|e| {
+            // Of serde's texts only our own is shown: the others may repeat a value.
+            if e.to_string().starts_with(TWICE) {
+                return Error::new(ErrorKind::InvalidData, TWICE)
+                    .with_hint("restore it from source control: `git checkout FILE`");
+            }
             let what = format!("the opened document is not what this version writes (line {}, column {})", e.line(), e.column());
             Error::new(ErrorKind::InvalidData, what).with_hint("a newer `secrets` may have written it: upgrade; else restore it from source control")
         })?;
@@ -189,6 +198,27 @@ impl Document {
         self.operations.insert(0, operation);
         self.operations.truncate(OPERATIONS);
     }
+}
+
+/// A map in which a second entry of a name is an error, not the one that counts.
+fn each_name_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secrets, D::Error> {
+    struct SecretsVisitor;
+    impl<'de> Visitor<'de> for SecretsVisitor {
+        type Value = Secrets;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("names with their states")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secrets, A::Error> {
+            let mut secrets = Secrets::new();
+            while let Some((name, states)) = map.next_entry::<String, Vec<State>>()? {
+                if secrets.insert(name, states).is_some() {
+                    return Err(serde::de::Error::custom(TWICE));
+                }
+            }
+            Ok(secrets)
+        }
+    }
+    deserializer.deserialize_map(SecretsVisitor)
 }
 
 impl Serialize for Kept {

@@ -16,8 +16,8 @@ const FORMAT: &str = "secrets-local/1";
 #[serde(deny_unknown_fields)]
 struct Header {
     format: String,
-    signer: String,
-    signature: String,
+    signer: Option<String>,
+    signature: Option<String>,
 }
 
 /// A document as it was found, its signature checked if it has one.
@@ -39,8 +39,8 @@ fn message(body: &[u8]) -> Zeroizing<Vec<u8>> {
 pub(crate) fn sign(body: &[u8], identity: &Identity) -> Result<Zeroizing<Vec<u8>>> {
     let header = Header {
         format: FORMAT.to_owned(),
-        signer: identity.signing_key(),
-        signature: STANDARD.encode(identity.sign(&message(body))),
+        signer: Some(identity.signing_key()),
+        signature: Some(STANDARD.encode(identity.sign(&message(body)))),
     };
     let header = serde_json::to_vec(&header).map_err(|e| {
         Error::new(ErrorKind::Unexpected, "the signature cannot be written").with_source(e)
@@ -75,8 +75,10 @@ pub(crate) fn open(plain: &[u8]) -> Result<Opened<'_>> {
         )
         .with_hint("a newer `secrets` wrote it: upgrade"));
     }
-    let fits = verify(&header, body).is_some();
-    if !fits {
+    let (Some(signer), Some(signature)) = (header.signer, header.signature) else {
+        return Ok(Opened { body, signer: None });
+    };
+    if verify(&signer, &signature, body).is_none() {
         return Err(Error::new(
             ErrorKind::InvalidData,
             "the document was altered after it was signed",
@@ -85,13 +87,13 @@ pub(crate) fn open(plain: &[u8]) -> Result<Opened<'_>> {
     }
     Ok(Opened {
         body,
-        signer: Some(header.signer),
+        signer: Some(signer),
     })
 }
 
-fn verify(header: &Header, body: &[u8]) -> Option<()> {
-    let key = verifying_key(&header.signer)?;
-    let signature: [u8; 64] = STANDARD.decode(&header.signature).ok()?.try_into().ok()?;
+fn verify(signer: &str, signature: &str, body: &[u8]) -> Option<()> {
+    let key = verifying_key(signer)?;
+    let signature: [u8; 64] = STANDARD.decode(signature).ok()?.try_into().ok()?;
     key.verify_strict(&message(body), &Signature::from_bytes(&signature))
         .ok()
 }

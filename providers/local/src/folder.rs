@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use secrets_api::{Dirs, Error, ErrorKind, KeySource, Name, Result};
 use secrets_platform::files;
 
-use crate::document::Kept;
+use crate::document::{Document, Kept};
+use crate::hex;
 use crate::identity::Identity;
-use crate::open::{Place, believed};
+use crate::open::{self, Place, Trust};
 use crate::pins::{Pins, Seen};
 use crate::provider::{Local, is_plain};
 use crate::team::{self, Member, Team};
-use crate::{envelope, hex, seal};
 
 /// A project's local store as a whole.
 #[derive(Clone)]
@@ -54,6 +54,8 @@ pub struct Removed {
     pub resealed: Vec<Resealed>,
     /// What the person has been able to read, by environment.
     pub could_read: Vec<(String, Vec<Name>)>,
+    /// Environments they could open and we cannot: what they have read there is not known.
+    pub unknown: Vec<String>,
 }
 
 /// What waits for a person's word.
@@ -74,7 +76,7 @@ impl Review {
         &self.lines
     }
 
-    /// Stands for exactly these lines and the files they are about.
+    /// Stands for the document, the people, and what was seen of both when it was shown.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -106,10 +108,18 @@ impl Folder {
     /// may open every environment.
     ///
     /// # Errors
-    /// What is wrong with the name or the recovery key; that there is no identity.
+    /// What is wrong with the name or the recovery key; that there is no identity; that there are
+    /// documents whose list of people is gone.
     pub fn init(&self, me: &str, recovery: Option<&str>) -> Result<Created> {
         if self.exists() {
             return Ok(Created::Before);
+        }
+        if !self.documents().is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                ".secrets holds documents but no recipients.toml: whom they are sealed to is not known",
+            )
+            .with_hint("restore it from source control: `git checkout .secrets/recipients.toml`"));
         }
         let identity = Identity::parse(&*(self.identity)()?)?;
         let mut members = vec![Member {
@@ -206,7 +216,7 @@ impl Folder {
             }
         })?;
         self.pin(&after)?;
-        Ok(self.reseal(|environment| new.opens(environment)))
+        Ok(self.reseal(None, |environment| new.opens(environment)))
     }
 
     /// Removes a person and seals every document they could open anew. What they have read they
@@ -230,31 +240,25 @@ impl Folder {
             )
             .with_hint("someone else who is in does it"));
         }
-        let mut could_read = Vec::new();
+        let (mut could_read, mut unknown) = (Vec::new(), Vec::new());
         for environment in self.documents().into_iter().filter(|e| member.opens(e)) {
-            let names = self
-                .store(&environment)
-                .load()
-                .ok()
-                .flatten()
-                .map(|loaded| {
-                    let present = loaded.document.secrets.iter();
-                    let held = present.filter(|(_, states)| {
-                        states.iter().any(|s| matches!(s.value, Kept::Value(_)))
-                    });
-                    held.filter_map(|(name, _)| Name::new(name).ok())
-                        .collect::<Vec<_>>()
-                });
-            could_read.push((environment, names.unwrap_or_default()));
+            match self.store(&environment).load() {
+                Ok(loaded) => {
+                    let names = loaded.iter().flat_map(|l| held(&l.document)).collect();
+                    could_read.push((environment, names));
+                }
+                Err(_) => unknown.push(environment),
+            }
         }
-        could_read.retain(|(_, names)| !names.is_empty());
+        could_read.retain(|(_, names): &(_, Vec<Name>)| !names.is_empty());
         let after = team::update(&self.place.root, Some(&before), |list| {
             list.retain(|m| m.name != name)
         })?;
         self.pin(&after)?;
         Ok(Removed {
-            resealed: self.reseal(|environment| member.opens(environment)),
+            resealed: self.reseal(Some(&member), |environment| member.opens(environment)),
             could_read,
+            unknown,
         })
     }
 
@@ -268,11 +272,11 @@ impl Folder {
         }
     }
 
-    fn reseal(&self, concerned: impl Fn(&str) -> bool) -> Vec<Resealed> {
+    fn reseal(&self, leaving: Option<&Member>, concerned: impl Fn(&str) -> bool) -> Vec<Resealed> {
         let documents = self.documents().into_iter().filter(|name| concerned(name));
         documents
             .map(|name| Resealed {
-                outcome: self.store(&name).reseal(),
+                outcome: self.store(&name).reseal(leaving),
                 environment: name,
             })
             .collect()
@@ -298,54 +302,9 @@ impl Folder {
     /// What of this document, and of the team, waits for a person's word.
     ///
     /// # Errors
-    /// What no word can mend: a broken file, a lock.
+    /// What no word can mend: a broken file, another environment's document.
     pub fn review(&self, name: &str) -> Result<Review> {
-        let pins = self.place.shelf.load()?;
-        let Some(team) = Team::load(&self.place.root)? else {
-            return Ok(Review::default());
-        };
-        let mut lines = people(&pins, &team);
-        let contents = files::read(&self.place.file(name))?;
-        let digest = contents
-            .as_ref()
-            .map(|c| hex::digest(&c.bytes))
-            .unwrap_or_default();
-        if let Some(contents) = &contents {
-            // Somebody who cannot open it has nothing to say about it.
-            let identity = (self.identity)()
-                .and_then(|text| Identity::parse(&text))
-                .ok();
-            let opened = identity.map(|identity| {
-                believed(
-                    name,
-                    &contents.bytes,
-                    &identity,
-                    &pins,
-                    &self.place.believed(&pins)?,
-                )
-            });
-            match opened {
-                Some(Err(error)) if error.kind() == ErrorKind::Untrusted => {
-                    lines.push(error.message().to_owned())
-                }
-                Some(Err(error)) if error.kind() != ErrorKind::Unauthenticated => {
-                    return Err(error);
-                }
-                _ => {}
-            }
-        }
-        let shown = lines.iter().map(String::as_str);
-        let digest = hex::digest_parts(
-            [
-                "secrets-local-review/1",
-                name,
-                &digest,
-                &team.digest_for(name),
-            ]
-            .into_iter()
-            .chain(shown),
-        );
-        Ok(Review { lines, digest })
+        Ok(self.survey(name)?.map(|s| s.review).unwrap_or_default())
     }
 
     /// Accepts what the review with this digest showed.
@@ -353,43 +312,83 @@ impl Folder {
     /// # Errors
     /// `Conflict` if the review would now show something else.
     pub fn accept(&self, name: &str, digest: &str) -> Result<()> {
-        let review = self.review(name)?;
-        if review.digest != digest {
+        // Read once: what is recorded is what was compared.
+        let survey = self.survey(name)?.filter(|s| s.review.digest == digest);
+        let Some(Survey { team, found, .. }) = survey else {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "what waits for your word has changed meanwhile",
             )
             .with_hint("run `secrets trust` again"));
-        }
-        let team = self.place.team()?;
-        let contents = files::read(&self.place.file(name))?;
-        let sealed = contents.as_ref().map(|c| hex::digest(&c.bytes));
-        let generation = contents.as_ref().and_then(|c| self.generation(&c.bytes));
+        };
         self.place.shelf.update(|pins| {
             pins.members = Some(team.members().to_vec());
-            if let (Some(digest), Some(generation)) = (&sealed, generation) {
-                pins.accepted.retain(|accepted| accepted != digest);
-                pins.accepted.insert(0, digest.clone());
-                pins.documents.insert(
-                    name.to_owned(),
-                    Seen {
-                        generation,
-                        digest: digest.clone(),
-                    },
-                );
+            if let Some(seen) = &found {
+                pins.accepted.retain(|accepted| *accepted != seen.digest);
+                pins.accepted.insert(0, seen.digest.clone());
+                pins.documents.insert(name.to_owned(), seen.clone());
             }
         })
     }
 
-    /// The generation a sealed file says it is, believed or not.
-    fn generation(&self, sealed: &[u8]) -> Option<u64> {
-        let identity = Identity::parse(&*(self.identity)().ok()?).ok()?;
-        let plain = seal::open(sealed, &identity).ok()?;
-        let opened = envelope::open(&plain).ok()?;
-        crate::document::Document::parse(opened.body)
-            .ok()
-            .map(|document| document.generation)
+    /// Looks at the people and, as far as the identity opens it, at one document. `None` without
+    /// a list of people.
+    fn survey(&self, name: &str) -> Result<Option<Survey>> {
+        let pins = self.place.shelf.load()?;
+        let contents = files::read(&self.place.file(name))?;
+        let Some(team) = Team::load(&self.place.root)? else {
+            return Ok(None);
+        };
+        let sealed = contents.as_ref().map(|c| hex::digest(&c.bytes));
+        let found = contents.map(|c| {
+            let identity = Identity::parse(&*(self.identity)()?)?;
+            open::open(name, &c.bytes, &identity)
+        });
+        // Somebody who cannot open it has nothing to say about it.
+        let found = match found.transpose() {
+            Err(error) if error.kind() == ErrorKind::Unauthenticated => None,
+            other => other?,
+        };
+        let trust = Trust {
+            pins: &pins,
+            listed: &team,
+            leaving: None,
+        };
+        let mut lines = people(&pins, &team);
+        lines.extend(found.as_ref().and_then(|found| found.doubt(&trust)));
+        // Not over the lines: the same people, accepted with one document, are no longer news
+        // when the next one is accepted in the same breath.
+        let seen = pins.documents.get(name);
+        let digest = hex::digest_parts([
+            "secrets-local-review/1",
+            name,
+            sealed.as_deref().unwrap_or_default(),
+            &team.digest(),
+            &seen.map_or(0, |seen| seen.generation).to_string(),
+            seen.map_or("", |seen| &seen.digest),
+        ]);
+        Ok(Some(Survey {
+            review: Review { lines, digest },
+            found: found.map(|found| found.seen()),
+            team,
+        }))
     }
+}
+
+/// A review, and what it is about.
+struct Survey {
+    review: Review,
+    team: Team,
+    found: Option<Seen>,
+}
+
+/// The names that have a value in any state that is kept: a deleted one was read before.
+fn held(document: &Document) -> impl Iterator<Item = Name> {
+    let held = document
+        .secrets
+        .iter()
+        .filter(|(_, states)| states.iter().any(|s| matches!(s.value, Kept::Value(_))));
+    held.filter_map(|(name, _)| Name::new(name).ok())
 }
 
 /// How the people differ from those who were confirmed.

@@ -8,7 +8,7 @@ use secrets_api::{Dirs, Error, ErrorKind, Result};
 use crate::document::Document;
 use crate::identity::Identity;
 use crate::pins::{Pins, Seen, Shelf};
-use crate::team::Team;
+use crate::team::{self, Member, Team};
 use crate::{envelope, hex, seal};
 
 const CONFIRM: &str = "run `secrets trust` to see and accept it";
@@ -41,23 +41,18 @@ impl Place {
         self.root.join(".secrets").join(format!("{name}.age"))
     }
 
-    /// Who counts: the people confirmed on this machine, else, at first sight, those of the file.
-    pub(crate) fn believed(&self, pins: &Pins) -> Result<Team> {
-        match &pins.members {
-            Some(members) => Ok(Team::confirmed(members)),
-            None => self.team(),
-        }
-    }
-
     /// The people of `recipients.toml`.
     pub(crate) fn team(&self) -> Result<Team> {
-        Team::load(&self.root)?.ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidConfig,
-                "there is no .secrets/recipients.toml here",
-            )
-            .with_hint("run `secrets init`; if the project has one in source control, restore it")
-        })
+        Team::load(&self.root)?.ok_or_else(not_made)
+    }
+
+    /// That there is a store to write to.
+    pub(crate) fn made(&self) -> Result<()> {
+        if team::path(&self.root).exists() {
+            Ok(())
+        } else {
+            Err(not_made())
+        }
     }
 
     /// The people of `recipients.toml`, if they are those who were confirmed.
@@ -77,74 +72,122 @@ impl Place {
     }
 }
 
-/// Opens a file's bytes and decides whether to believe them.
-pub(crate) fn believed(
-    name: &str,
-    bytes: &[u8],
-    identity: &Identity,
-    pins: &Pins,
-    team: &Team,
-) -> Result<Loaded> {
-    let digest = hex::digest(bytes);
+fn not_made() -> Error {
+    Error::new(
+        ErrorKind::InvalidConfig,
+        "there is no .secrets/recipients.toml here",
+    )
+    .with_hint("run `secrets init`; if the project has one in source control, restore it")
+}
+
+/// A document as it was found, believed or not.
+pub(crate) struct Found {
+    document: Document,
+    signer: Option<String>,
+    digest: String,
+}
+
+/// By what a document is judged.
+pub(crate) struct Trust<'a> {
+    /// What was seen on this machine.
+    pub(crate) pins: &'a Pins,
+    /// The people of `recipients.toml` as it is now.
+    pub(crate) listed: &'a Team,
+    /// Somebody who is being removed: what they wrote last is sealed anew this once.
+    pub(crate) leaving: Option<&'a Member>,
+}
+
+/// Opens a file's bytes. Nothing in it may be used before [`Found::believed`].
+///
+/// # Errors
+/// What no person's word can mend; `Untrusted` for another environment's document.
+pub(crate) fn open(name: &str, bytes: &[u8], identity: &Identity) -> Result<Found> {
     let plain = seal::open(bytes, identity)?;
     let opened = envelope::open(&plain)?;
     let document = Document::parse(opened.body)?;
     if document.environment != name {
         return Err(Error::new(
-            ErrorKind::InvalidData,
+            ErrorKind::Untrusted,
             format!("the document {name}.age is the one of another environment, under this name"),
         )
         .with_hint("restore it from source control: `git checkout FILE`"));
     }
-    if !pins.accepted.contains(&digest) {
-        doubts(
-            name,
-            &document,
-            opened.signer.as_deref(),
-            &digest,
-            pins,
-            team,
-        )?;
-    }
-    Ok(Loaded {
+    Ok(Found {
+        signer: opened.signer,
         document,
-        digest: Some(digest),
+        digest: hex::digest(bytes),
     })
 }
 
-/// Why a document may not be believed without a person's word.
-fn doubts(
-    name: &str,
-    document: &Document,
-    signer: Option<&str>,
-    digest: &str,
-    pins: &Pins,
-    team: &Team,
-) -> Result<()> {
-    let untrusted =
-        |message: String| Err(Error::new(ErrorKind::Untrusted, message).with_hint(CONFIRM));
-    let Some(signer) = signer else {
-        return untrusted(format!(
-            "{name}.age is signed by nobody: whoever knows your public key can have made it"
-        ));
-    };
-    if team.signer(name, signer).is_none() {
-        return untrusted(format!(
-            "{name}.age is signed by somebody you have not confirmed ({signer})"
-        ));
-    }
-    match pins.documents.get(name) {
-        Some(seen) if document.generation < seen.generation => untrusted(format!(
-            "{name}.age is older than what was seen here: generation {}, after {}",
-            document.generation, seen.generation
-        )),
-        Some(seen) if document.generation == seen.generation && *digest != seen.digest => {
-            untrusted(format!(
-                "{name}.age is another generation {} than the one seen here: two people wrote at once",
-                seen.generation
-            ))
+impl Found {
+    /// The document, if it may be believed.
+    ///
+    /// # Errors
+    /// `Untrusted`: a person may accept it.
+    pub(crate) fn believed(self, trust: &Trust<'_>) -> Result<Loaded> {
+        if let Some(doubt) = self.doubt(trust) {
+            return Err(Error::new(ErrorKind::Untrusted, doubt).with_hint(CONFIRM));
         }
-        _ => Ok(()),
+        Ok(Loaded {
+            document: self.document,
+            digest: Some(self.digest),
+        })
+    }
+
+    /// Why it may not be believed without a person's word.
+    pub(crate) fn doubt(&self, trust: &Trust<'_>) -> Option<String> {
+        let name = &self.document.environment;
+        // A person's word stands in for the signature. It does not for the generation: what was
+        // accepted once must not come back after something newer.
+        let accepted = trust.pins.accepted.contains(&self.digest);
+        if !accepted && let Some(doubt) = self.doubtful_signer(trust) {
+            return Some(doubt);
+        }
+        let generation = self.document.generation;
+        match trust.pins.documents.get(name) {
+            Some(seen) if generation < seen.generation => Some(format!(
+                "{name}.age is older than what was seen here: generation {generation}, after {}",
+                seen.generation
+            )),
+            Some(seen) if generation == seen.generation && self.digest != seen.digest => {
+                Some(format!(
+                    "{name}.age is another generation {generation} than the one seen here: two people wrote at once"
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    fn doubtful_signer(&self, trust: &Trust<'_>) -> Option<String> {
+        let name = &self.document.environment;
+        let Some(signer) = &self.signer else {
+            return Some(format!(
+                "{name}.age is signed by nobody: whoever knows your public key can have made it"
+            ));
+        };
+        if trust.leaving.is_some_and(|m| m.signs(name, signer)) {
+            return None;
+        }
+        // At first sight those of the file count.
+        let confirmed = trust.pins.members.as_deref();
+        let confirmed = confirmed.unwrap_or(trust.listed.members());
+        if !confirmed.iter().any(|m| m.signs(name, signer)) {
+            return Some(format!(
+                "{name}.age is signed by somebody you have not confirmed ({signer})"
+            ));
+        }
+        // Whoever a teammate has removed signs no more, from then on.
+        trust.listed.signer(name, signer).is_none().then(|| {
+            format!("{name}.age is signed by somebody who is no longer among the people of recipients.toml")
+        })
+    }
+
+    /// What is recorded once it is believed.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            generation: self.document.generation,
+            digest: self.digest.clone(),
+        }
     }
 }
 

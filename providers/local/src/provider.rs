@@ -15,9 +15,9 @@ use secrets_platform::files::{self, Contents, Edit, Options};
 use crate::document::{Document, Kept, Operation, State};
 use crate::hex;
 use crate::identity::Identity;
-use crate::open::{Loaded, Place, believed};
+use crate::open::{self, Loaded, Place, Trust};
 use crate::pins::{Pins, Seen};
-use crate::team::Team;
+use crate::team::{Member, Team};
 use crate::{envelope, seal};
 
 /// The word before the colon.
@@ -61,7 +61,7 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
     };
     if !is_plain(name) {
         return invalid(
-            "a local store's name holds letters, digits, `-`, `_` and `.`, at most 64, and starts with a letter or digit",
+            "a local store's name holds letters, digits, `-`, `_` and single `.`, at most 64, and starts with a letter or digit",
         );
     }
     if uri.unknown_option(&["history"]).is_some() {
@@ -85,6 +85,7 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
 pub(crate) fn is_plain(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !name.contains("..")
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
@@ -106,8 +107,18 @@ impl std::fmt::Debug for Local {
     }
 }
 
-/// A document sealed anew, and what is seen by it.
-type Sealed = (Vec<u8>, Seen);
+/// What is changed in a document, given it, the file's digest and who we are: whether there is
+/// anything to write, and the answer.
+trait Make<T>: Fn(&mut Document, Option<&String>, &str) -> Result<(bool, T)> {}
+impl<T, F: Fn(&mut Document, Option<&String>, &str) -> Result<(bool, T)>> Make<T> for F {}
+
+/// A document sealed anew, and what it was judged and sealed by.
+struct Sealed {
+    bytes: Vec<u8>,
+    seen: Seen,
+    pins: Pins,
+    team: Team,
+}
 
 fn revision(digest: Option<&String>) -> Revision {
     Revision::new(digest.map_or(ABSENT, String::as_str))
@@ -124,12 +135,20 @@ impl Local {
 
     /// The document, if there is one: without a file no identity is needed.
     pub(crate) fn load(&self) -> Result<Option<Loaded>> {
+        // The record before the file: what others write in between makes the file newer than the
+        // record, never older.
+        let pins = self.place.shelf.load()?;
         let Some(contents) = files::read(&self.place.file(&self.name))? else {
             return Ok(None);
         };
-        let pins = self.place.shelf.load()?;
-        let team = self.place.believed(&pins)?;
-        let loaded = believed(&self.name, &contents.bytes, &self.identity()?, &pins, &team)?;
+        let team = self.place.team()?;
+        let trust = Trust {
+            pins: &pins,
+            listed: &team,
+            leaving: None,
+        };
+        let found = open::open(&self.name, &contents.bytes, &self.identity()?)?;
+        let loaded = found.believed(&trust)?;
         if let Some(seen) = loaded.seen() {
             self.place.shelf.note(&pins, Some(&team), &self.name, &seen);
         }
@@ -139,9 +158,43 @@ impl Local {
     /// Changes the document: `make` is given what is there and says what is to be kept of it.
     fn rewrite<T>(
         &self,
-        make: impl Fn(&mut Document, Option<&String>, &str) -> Result<(bool, T)>,
+        leaving: Option<&Member>,
+        make: impl Make<T>,
     ) -> Result<(T, Option<String>)> {
+        // What may ask a person something comes before the lock.
         let identity = self.identity()?;
+        self.place.made()?;
+        // For its owner alone: nobody else on the machine has any use for it.
+        let options = Options::default();
+        let (answer, sealed) = files::update(&self.place.file(&self.name), &options, |now| {
+            let (answer, sealed) = self.remade(now, &identity, leaving, &make)?;
+            Ok(match sealed {
+                None => (Edit::Keep, (answer, None)),
+                Some(mut sealed) => {
+                    let bytes = std::mem::take(&mut sealed.bytes);
+                    (Edit::Replace(bytes.into()), (answer, Some(sealed)))
+                }
+            })
+        })?;
+        let Some(Sealed {
+            seen, pins, team, ..
+        }) = sealed
+        else {
+            return Ok((answer, None));
+        };
+        self.place.shelf.note(&pins, Some(&team), &self.name, &seen);
+        Ok((answer, Some(seen.digest)))
+    }
+
+    /// Called under the folder's lock, which `recipients.toml` is written under too: nothing is
+    /// sealed to people who have just been removed.
+    fn remade<T>(
+        &self,
+        now: Option<&Contents>,
+        identity: &Identity,
+        leaving: Option<&Member>,
+        make: &impl Make<T>,
+    ) -> Result<(T, Option<Sealed>)> {
         let pins = self.place.shelf.load()?;
         let team = self.place.confirmed_team(&pins)?;
         let Some(me) = team.signer(&self.name, &identity.signing_key()) else {
@@ -151,43 +204,22 @@ impl Local {
             )
             .with_hint("someone who is in adds you: `secrets identity show`, then they run `secrets team add`"));
         };
-        let options = Options {
-            mode_if_new: 0o644,
-            ..Options::default()
+        let trust = Trust {
+            pins: &pins,
+            listed: &team,
+            leaving,
         };
-        let (answer, seen) = files::update(&self.place.file(&self.name), &options, |now| {
-            let (answer, sealed) = self.remade(now, &identity, &pins, &team, &me.name, &make)?;
-            Ok(match sealed {
-                None => (Edit::Keep, (answer, None)),
-                Some((bytes, seen)) => (Edit::Replace(bytes.into()), (answer, Some(seen))),
-            })
-        })?;
-        if let Some(seen) = &seen {
-            self.place.shelf.note(&pins, Some(&team), &self.name, seen);
-        }
-        Ok((answer, seen.map(|seen| seen.digest)))
-    }
-
-    fn remade<T>(
-        &self,
-        now: Option<&Contents>,
-        identity: &Identity,
-        pins: &Pins,
-        team: &Team,
-        me: &str,
-        make: &impl Fn(&mut Document, Option<&String>, &str) -> Result<(bool, T)>,
-    ) -> Result<(T, Option<Sealed>)> {
         let Loaded {
             mut document,
             digest,
         } = match now {
-            Some(now) => believed(&self.name, &now.bytes, identity, pins, team)?,
+            Some(now) => open::open(&self.name, &now.bytes, identity)?.believed(&trust)?,
             None => Loaded {
                 document: Document::new(&self.name),
                 digest: None,
             },
         };
-        let (changed, answer) = make(&mut document, digest.as_ref(), me)?;
+        let (changed, answer) = make(&mut document, digest.as_ref(), &me.name)?;
         if !changed {
             return Ok((answer, None));
         }
@@ -196,23 +228,40 @@ impl Local {
             .documents
             .get(&self.name)
             .map_or(0, |seen| seen.generation);
-        document.generation = document.generation.max(seen) + 1;
+        let newest = document.generation.max(seen);
+        document.generation = newest.checked_add(1).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidData,
+                format!("{}.age is of the last generation there can be", self.name),
+            )
+            .with_hint("restore an earlier one from source control, then run `secrets trust`")
+        })?;
         document.parent = digest;
         document.recipients = team.digest_for(&self.name);
         document.written = secrets_api::Timestamp::now();
-        me.clone_into(&mut document.author);
+        me.name.clone_into(&mut document.author);
         let signed = envelope::sign(&document.to_bytes()?, identity)?;
-        let sealed = seal::seal(&signed, &team.recipients(&self.name))?;
+        let bytes = seal::seal(&signed, &team.recipients(&self.name))?;
         let seen = Seen {
             generation: document.generation,
-            digest: hex::digest(&sealed),
+            digest: hex::digest(&bytes),
         };
-        Ok((answer, Some((sealed, seen))))
+        let sealed = Sealed {
+            bytes,
+            seen,
+            pins,
+            team,
+        };
+        Ok((answer, Some(sealed)))
     }
 
-    /// Seals the document anew, to the people there are now.
-    pub(crate) fn reseal(&self) -> Result<()> {
-        self.rewrite(|_, _, _| Ok((true, ()))).map(|_| ())
+    /// Seals the document anew, to the people there are now; what somebody who is `leaving` has
+    /// signed is believed this once more.
+    pub(crate) fn reseal(&self, leaving: Option<&Member>) -> Result<()> {
+        self.rewrite(leaving, |_: &mut Document, _: Option<&String>, _: &str| {
+            Ok((true, ()))
+        })
+        .map(|_| ())
     }
 
     /// Checks and makes the changes; called under the lock.
@@ -477,7 +526,7 @@ impl Provider for Local {
     ) -> Result<Written> {
         self.check(base, changes)?;
         let operation = cx.operation.to_string();
-        let made = self.rewrite(|document, digest, me| {
+        let make = |document: &mut Document, digest: Option<&String>, me: &str| {
             let before = digest.cloned();
             let newest = document
                 .operations
@@ -488,7 +537,8 @@ impl Provider for Local {
             // An operation sent again names its revision only if it still is the newest one.
             let unchanged = (newest || changes.is_empty()).then(|| revision(before.as_ref()));
             Ok((changed, (versions, unchanged)))
-        });
+        };
+        let made = self.rewrite(None, make);
         let ((versions, unchanged), digest) = made.map_err(|e| self.at(e))?;
         Ok(Written {
             revision: digest

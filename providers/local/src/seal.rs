@@ -92,7 +92,7 @@ pub(crate) fn open(sealed: &[u8], identity: &Identity) -> Result<Zeroizing<Vec<u
     }
 }
 
-fn has_conflict_marks(bytes: &[u8]) -> bool {
+pub(crate) fn has_conflict_marks(bytes: &[u8]) -> bool {
     let mut lines = bytes.split(|b| *b == b'\n');
     lines.any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "))
 }

@@ -13,6 +13,10 @@ use crate::{hex, seal};
 
 /// Stands for every environment.
 pub(crate) const ALL: &str = "*";
+/// Most people of a store, and most bytes of the file that lists them: it comes from a repository.
+const MOST: usize = 1000;
+const MOST_BYTES: usize = 1024 * 1024;
+const RESTORE: &str = "restore it from source control: `git checkout .secrets/recipients.toml`";
 
 /// One person, or one recovery key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +77,13 @@ impl Member {
                 "a member's name holds letters, digits and `- _ . @ +`, at most 64".into(),
             );
         }
+        // It is shown on a terminal: an SSH key's comment must not move the cursor.
+        if self.age.len() > 1024 || !self.age.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+            return invalid(format!(
+                "the public key of {} holds what no key does",
+                self.name
+            ));
+        }
         seal::recipient(&self.age)?;
         if let Some(sign) = &self.sign
             && verifying_key(sign).is_none()
@@ -121,15 +132,32 @@ impl Team {
                 format!("{}: {why}", path.display()),
             )
         };
+        if bytes.len() > MOST_BYTES {
+            return Err(invalid("it is larger than 1 MiB".into()).with_hint(RESTORE));
+        }
+        if seal::has_conflict_marks(bytes) {
+            return Err(invalid(
+                "it holds git's conflict marks: two branches changed it".into(),
+            )
+            .with_hint(
+                "keep the [[recipient]] tables that belong there, remove the marks, then run `secrets trust`",
+            ));
+        }
         let text = std::str::from_utf8(bytes).map_err(|_| invalid("not UTF-8".into()))?;
         let team: Self = toml_edit::de::from_str(text).map_err(|e| {
             let at = e.span().map_or(0, |span| span.start);
             let line = text[..at.min(text.len())].matches('\n').count() + 1;
-            invalid(format!(
-                "line {line}: {}",
-                e.message().lines().next().unwrap_or("broken")
-            ))
+            let why = e.message().lines().next().unwrap_or("broken");
+            let shown: String = why.chars().filter(|c| !c.is_control()).take(200).collect();
+            invalid(format!("line {line}: {shown}"))
         })?;
+        if team.members.len() > MOST {
+            return Err(invalid(format!(
+                "it lists {} people, and at most {MOST} can be",
+                team.members.len()
+            ))
+            .with_hint(RESTORE));
+        }
         for (index, member) in team.members.iter().enumerate() {
             member.check().map_err(|e| invalid(e.to_string()))?;
             if team.members[..index]
@@ -140,13 +168,6 @@ impl Team {
             }
         }
         Ok(team)
-    }
-
-    /// The people who were confirmed on this machine.
-    pub(crate) fn confirmed(members: &[Member]) -> Self {
-        Self {
-            members: members.to_vec(),
-        }
     }
 
     /// The people, in the file's order.
@@ -172,6 +193,12 @@ impl Team {
             .map(Member::line)
             .collect();
         lines.sort();
+        hex::digest_parts(lines.iter().map(String::as_str))
+    }
+
+    /// The digest of all of them, in the file's order.
+    pub(crate) fn digest(&self) -> String {
+        let lines: Vec<_> = self.members.iter().map(Member::line).collect();
         hex::digest_parts(lines.iter().map(String::as_str))
     }
 

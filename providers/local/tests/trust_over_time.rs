@@ -169,7 +169,11 @@ fn a_list_of_people_is_bounded_and_its_conflict_marks_are_named() {
         ErrorKind::InvalidConfig,
         "at most 1000",
     );
-    std::fs::write(&path, format!("<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> x\n")).unwrap();
+    std::fs::write(
+        &path,
+        format!("<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> x\n"),
+    )
+    .unwrap();
     refused(
         ada.set("local:", "A", "1"),
         ErrorKind::InvalidConfig,
@@ -187,7 +191,7 @@ fn what_a_removed_person_could_read_and_we_cannot_is_named_as_unknown() {
     bob.pull(&ada);
     let removed = bob.folder().remove("grace").unwrap();
     assert_eq!(removed.could_read.len(), 1);
-    //U
+    assert_eq!(removed.unknown, ["production"]);
     assert!(
         removed
             .resealed
@@ -197,24 +201,68 @@ fn what_a_removed_person_could_read_and_we_cannot_is_named_as_unknown() {
 }
 
 #[test]
+fn two_documents_that_wait_for_the_same_news_are_accepted_in_one_breath() {
+    let (ada, grace) = (Person::founder(), Person::new());
+    ada.set("local:", "A", "1").unwrap();
+    ada.folder().add(&grace.member("grace", &["*"])).unwrap();
+    grace.pull(&ada);
+    assert!(grace.get("local:", "A").is_ok());
+    let bob = Person::new();
+    ada.folder().add(&bob.member("bob", &["*"])).unwrap();
+    ada.set("local:production", "B", "2").unwrap();
+    grace.pull(&ada);
+    let reviews = ["dev", "production"].map(|name| (name, grace.folder().review(name).unwrap()));
+    for (name, review) in &reviews {
+        assert!(review.lines().iter().any(|l| l.starts_with("new: bob")));
+        grace.folder().accept(name, review.digest()).unwrap();
+    }
+    assert_eq!(
+        grace
+            .folder()
+            .accept("dev", reviews[1].1.digest())
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Conflict
+    );
+}
+
+#[test]
+fn a_key_that_would_move_the_cursor_is_refused_and_not_shown() {
+    let ada = Person::founder();
+    let path = ada.file("recipients.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8Yqk7w1q5X3f3m0aB0bqj6bYw1sJmZ0s3qkJ1v2b3c";
+    for planted in [
+        format!("[[recipient]]\nname = \"x\"\nage = \"{ssh} \\u001b[2K\"\n"),
+        "\"\\u001b[2K\" = 1\n".to_owned() + &text,
+    ] {
+        std::fs::write(&path, format!("{planted}{text}")).unwrap();
+        let error = ada.folder().review("dev").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
+    }
+}
+
+#[test]
 fn a_reader_beside_a_writer_never_takes_the_new_for_the_old() {
     let ada = Person::founder();
     ada.set("local:", "A", "0").unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            let mut reads = 0;
+        let read = || {
             while !done.load(Ordering::Relaxed) {
                 ada.get("local:", "A").map_err(|e| e.to_string())?;
-                reads += 1;
             }
-            Ok::<_, String>(reads)
-        });
-        for n in 1..60 {
+            Ok::<_, String>(())
+        };
+        let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
+        for n in 1..100 {
             ada.set("local:", "A", &n.to_string()).unwrap();
         }
         done.store(true, Ordering::Relaxed);
-        assert!(reader.join().unwrap().unwrap() > 0);
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), Ok(()));
+        }
     });
 }
 

@@ -10,6 +10,7 @@ mod generate;
 mod history;
 mod house;
 mod init;
+mod keyring;
 mod mistakes;
 mod set_get;
 mod support;

@@ -86,8 +86,10 @@ fn forms(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
             let _ = write!(decimal, "{byte}, ");
             let _ = write!(hex_list, "{byte:#x}, ");
         }
-        forms.push(("in upper-case hex", hex.to_uppercase().into_bytes()));
+        // A part without a hex letter is the same in both: it is told as the first.
+        let upper = hex.to_uppercase().into_bytes();
         forms.push(("in hex", hex.into_bytes()));
+        forms.push(("in upper-case hex", upper));
         let list = |s: String| s.trim_end_matches(", ").as_bytes().to_vec();
         forms.push(("as a list of numbers", list(decimal)));
         forms.push(("as a list of hex numbers", list(hex_list)));

@@ -207,6 +207,13 @@ fn copy_attributes(from: &File, to: &File) -> std::io::Result<()> {
     }
     match from.list_xattr() {
         Ok(names) => {
+            let names: Vec<_> = names.collect();
+            // What the new file has from its folder (a default access control list) and the old one
+            // had not would open it to others.
+            let label = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b"security.");
+            for inherited in to.list_xattr()?.filter(|n| !names.contains(n) && !label(n)) {
+                to.remove_xattr(&inherited)?;
+            }
             for name in names {
                 let value = from.get_xattr(&name)?;
                 if to.get_xattr(&name)? != value {

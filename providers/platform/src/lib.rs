@@ -9,3 +9,5 @@ mod folder;
 mod inherited;
 pub mod process;
 pub mod scratch;
+pub mod signals;
+pub mod terminal;

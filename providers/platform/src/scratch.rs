@@ -1,12 +1,17 @@
-//! A private file in memory, for what an editor is to open: never on a disk, wiped when dropped.
+//! A private file in memory, for what an editor is to open: never on a disk, wiped when dropped and
+//! when a signal ends the process. What a kill left behind is wiped by the next one made.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rand::TryRng as _;
+use rustix::fs::FlockOperation;
 use secrets_api::{Error, ErrorKind, Result, Zeroizing};
+
+use crate::signals::{self, Guard};
 
 /// `statfs(2)` magic numbers of file systems that keep nothing on a disk.
 const TMPFS: i64 = 0x0102_1994;
@@ -19,7 +24,15 @@ const MOST: u64 = crate::files::MAX_BYTES;
 pub struct Scratch {
     folder: PathBuf,
     path: PathBuf,
+    guard: Guard,
+    /// Locked as long as we live: that tells a folder in use from one a kill left behind.
+    _lock: File,
 }
+
+/// How every folder of ours begins; 16 hexadecimal digits follow.
+const PREFIX: &str = "secrets-";
+/// Making one takes much less than this.
+const YOUNG: Duration = Duration::from_secs(10);
 
 impl Scratch {
     /// Makes an empty one named `name`, below `runtime` (`$XDG_RUNTIME_DIR`) if that lies in
@@ -45,14 +58,22 @@ impl Scratch {
                 )
                 .with_source(e)
             })?;
-        let folder = place.join(format!("secrets-{:016x}", u64::from_ne_bytes(random)));
+        sweep(place);
+        let folder = place.join(format!("{PREFIX}{:016x}", u64::from_ne_bytes(random)));
         DirBuilder::new()
             .mode(0o700)
             .create(&folder)
             .map_err(|e| failed("make", &folder, e))?;
+        let lock = locked(&folder).map_err(|e| failed("lock", &folder, e.into()))?;
+        let doomed = folder.clone();
+        let guard = signals::before_end(move || wipe(&doomed)).map_err(|e| {
+            Error::new(ErrorKind::Unexpected, "signals cannot be waited for").with_source(e)
+        })?;
         let scratch = Self {
             path: folder.join(name),
             folder,
+            guard,
+            _lock: lock,
         };
         OpenOptions::new()
             .write(true)
@@ -66,6 +87,12 @@ impl Scratch {
     /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Runs `editor` while the terminal is its own: an interrupt or quit typed there does not end
+    /// us, as it does not end git. Anything else that would end us wipes the file first.
+    pub fn while_editing<T>(&self, editor: impl FnOnce() -> T) -> T {
+        self.guard.lend_terminal(editor)
     }
 
     /// Replaces the content.
@@ -108,33 +135,64 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Pages of memory given back may be seen in an image of a running machine: overwrite them.
-        for entry in std::fs::read_dir(&self.folder)
-            .into_iter()
-            .flatten()
-            .flatten()
+        wipe(&self.folder);
+    }
+}
+
+/// Overwrites and removes a folder's files: pages of memory given back may be seen in an image of a
+/// running machine.
+fn wipe(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if let Ok(mut file) = OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(entry.path())
         {
-            if let Ok(mut file) = OpenOptions::new()
-                .write(true)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(entry.path())
-            {
-                let mut left = file.metadata().map_or(0, |m| m.len());
-                let _ = file.rewind();
-                let zeros = [0_u8; 4096];
-                while left > 0 {
-                    let n = left.min(zeros.len() as u64);
-                    if file
-                        .write_all(&zeros[..usize::try_from(n).unwrap_or(0)])
-                        .is_err()
-                    {
-                        break;
-                    }
-                    left -= n;
+            let mut left = file.metadata().map_or(0, |m| m.len());
+            let _ = file.rewind();
+            let zeros = [0_u8; 4096];
+            while left > 0 {
+                let n = left.min(zeros.len() as u64);
+                if file
+                    .write_all(&zeros[..usize::try_from(n).unwrap_or(0)])
+                    .is_err()
+                {
+                    break;
                 }
+                left -= n;
             }
         }
-        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// The folder, locked; the lock ends with the process, however that ends.
+fn locked(folder: &Path) -> Result<File, rustix::io::Errno> {
+    let flags = rustix::fs::OFlags::RDONLY
+        | rustix::fs::OFlags::DIRECTORY
+        | rustix::fs::OFlags::NOFOLLOW
+        | rustix::fs::OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(folder, flags, rustix::fs::Mode::empty())?);
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
+}
+
+/// Wipes what runs that were killed have left.
+fn sweep(place: &Path) {
+    for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let ours = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+            .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| b.is_ascii_hexdigit()));
+        let us = rustix::process::geteuid().as_raw();
+        let made_by_us = entry.metadata().is_ok_and(|m| m.is_dir() && m.uid() == us);
+        // One that is just being made is not locked yet.
+        let age = entry.metadata().and_then(|m| m.modified()).ok();
+        let old = age.and_then(|then| then.elapsed().ok()) > Some(YOUNG);
+        if ours && made_by_us && old && locked(&entry.path()).is_ok() {
+            wipe(&entry.path());
+        }
     }
 }
 
@@ -166,7 +224,6 @@ fn failed(verb: &str, path: &Path, error: std::io::Error) -> Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::os::unix::fs::MetadataExt as _;
 
     #[test]
     fn it_lies_in_memory_is_private_and_leaves_nothing() {
@@ -187,5 +244,19 @@ mod tests {
         let folder = scratch.folder.clone();
         drop(scratch);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_wiped_and_what_is_in_use_is_not() {
+        let memory = Path::new("/dev/shm");
+        let left = memory.join(format!("{PREFIX}00000000{:08x}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&left).unwrap();
+        std::fs::write(left.join("secrets.env"), "A=1").unwrap();
+        let past = std::time::SystemTime::now() - 2 * YOUNG;
+        File::open(&left).unwrap().set_modified(past).unwrap();
+        let one = Scratch::create("secrets.env", None).unwrap();
+        assert!(!left.exists());
+        let _other = Scratch::create("secrets.env", None).unwrap();
+        assert!(one.path().exists());
     }
 }

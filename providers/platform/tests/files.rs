@@ -60,6 +60,38 @@ fn owner_group_and_attributes_are_kept() {
     assert_eq!(xattr::get(&path, "user.note").ok().flatten(), noted);
 }
 
+/// An access control list as the kernel keeps it (`posix_acl_xattr.h`): version 2, then tag,
+/// permissions and id of each entry.
+fn acl(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let mut bytes = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(permissions.to_le_bytes());
+        bytes.extend(id.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_folder_s_default_list_does_not_open_a_file_that_had_none() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = folder.path().join("a");
+    std::fs::write(&path, "1").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let nobody = u32::MAX;
+    let list = acl(&[
+        (1, 7, nobody),
+        (2, 4, 1234),
+        (4, 4, nobody),
+        (16, 4, nobody),
+        (32, 0, nobody),
+    ]);
+    xattr::set(folder.path(), "system.posix_acl_default", &list).unwrap();
+    replace(&path, "2").unwrap();
+    assert_eq!(xattr::get(&path, "system.posix_acl_access").unwrap(), None);
+    assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+}
+
 #[test]
 fn an_editor_that_saves_meanwhile_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();

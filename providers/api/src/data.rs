@@ -132,6 +132,9 @@ pub struct Snapshot {
     pub items: Vec<(Name, Result<Lookup>)>,
     /// Entries of the store whose names are no [`Name`]. They are kept by every write.
     pub foreign: Vec<String>,
+    /// Whether there is no document at all: a file that is not there, rather than an empty one.
+    /// Never so in stores of single secrets.
+    pub missing: bool,
 }
 
 /// What to do to one secret.

@@ -113,8 +113,9 @@ impl Items {
         let mut seen = HashSet::new();
         for entry in entries {
             let Ok(name) = Name::new(&entry.name) else {
-                if may_be_shown(&entry) && seen.insert(entry.name.clone()) {
-                    items.foreign.push(entry.name);
+                let shown = foreign(&entry);
+                if seen.insert(shown.clone()) {
+                    items.foreign.push(shown);
                 }
                 continue;
             };
@@ -146,13 +147,22 @@ impl Items {
     }
 }
 
-/// Whether what stands before `=` is surely a key. A line of a value of several lines that lacks
-/// its quotes reads as a key too: one without `=`, or with base64's padding behind it.
-fn may_be_shown(entry: &Entry) -> bool {
-    entry
-        .value
-        .as_ref()
-        .is_some_and(|value| !matches!(value.expose(), b"" | b"="))
+/// The longest key that is shown, in characters.
+const LONGEST: usize = 64;
+
+/// A key that is no name, for messages. What stands before `=` need not be one: a line of a value
+/// that lacks its quotes reads as a key too (a URL with its password, base64 with its padding). So
+/// only what looks like a key and has a value is shown; of the rest, the place.
+fn foreign(entry: &Entry) -> String {
+    let key = &entry.name;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let valued = entry.value.as_ref();
+    let valued = valued.is_some_and(|value| !matches!(value.expose(), b"" | b"="));
+    if valued && key.len() <= LONGEST && key.chars().all(plain) {
+        key.clone()
+    } else {
+        format!("line {}", entry.line)
+    }
 }
 
 /// The items of names that are not to change, as they are written.
@@ -401,6 +411,7 @@ impl Provider for Dotenv {
             revision: Some(marks.revision(contents.as_ref().map(|c| c.bytes.as_slice()))),
             items: found,
             foreign: items.foreign,
+            missing: contents.is_none(),
         })
     }
 

@@ -116,9 +116,11 @@ fn a_batch_takes_time_in_proportion_to_its_size() {
 
 #[test]
 fn lines_of_a_value_that_lacks_its_quotes_are_not_shown_as_keys() {
-    let (_opening, store) = opened("KEY=LS0tLS1C\nMIIE+canary/one\nMIIE+canary/two==\nmy.key=1\n");
+    let (_opening, store) = opened(
+        "KEY=LS0tLS1C\nMIIE+canary/one\nMIIE+canary/two==\npostgres://u:canary@db/shop?sslmode=require\nmy.key=1\n",
+    );
     let snapshot = block_on(store.read(&within(), Select::All)).unwrap();
-    assert_eq!(snapshot.foreign, ["my.key"]);
+    assert_eq!(snapshot.foreign, ["line 2", "line 3", "line 4", "my.key"]);
     let report = block_on(store.inspect(&within())).unwrap();
     assert!(!format!("{report:?}").contains("canary"), "{report:?}");
 }

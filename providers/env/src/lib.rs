@@ -53,11 +53,21 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
     )))
 }
 
+/// Whether a variable is `secrets`' own or its login to a store: no secret of the environment, and
+/// never handed on.
+fn is_our_own(variable: &[u8]) -> bool {
+    variable.starts_with(b"SECRETS_") || variable == b"VAULT_TOKEN" || variable == b"BAO_TOKEN"
+}
+
 impl Environment {
     fn new(location: String, prefix: &str, variables: &[(OsString, OsString)]) -> Self {
         let mut values = BTreeMap::new();
         let mut foreign = Vec::new();
         for (variable, value) in variables {
+            // Judged by the variable's own name: a prefix must not make it another.
+            if is_our_own(variable.as_encoded_bytes()) {
+                continue;
+            }
             let Some(rest) = variable.as_encoded_bytes().strip_prefix(prefix.as_bytes()) else {
                 continue;
             };
@@ -147,6 +157,7 @@ impl Provider for Environment {
             revision: None,
             items,
             foreign: self.foreign.clone(),
+            missing: false,
         })
     }
 

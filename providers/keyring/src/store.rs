@@ -89,6 +89,7 @@ impl Keyring {
             revision: None,
             items: items.collect(),
             foreign: all.others.iter().map(|user| shortened(user)).collect(),
+            missing: false,
         })
     }
 }
@@ -179,6 +180,7 @@ impl Provider for Keyring {
             revision: None,
             items,
             foreign: Vec::new(),
+            missing: false,
         })
     }
 

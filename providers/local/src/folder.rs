@@ -9,10 +9,14 @@ use secrets_platform::files;
 use crate::document::{Document, Kept};
 use crate::hex;
 use crate::identity::Identity;
-use crate::open::{self, Place, Trust};
+use crate::open::{self, Trust};
 use crate::pins::{Pins, Seen};
+use crate::place::{self, Place};
 use crate::provider::{Local, is_plain};
 use crate::team::{self, Member, Team};
+
+/// What `.secrets/.gitattributes` says.
+const ATTRIBUTES: &[u8] = b"*.age -text\nrecipients.toml -text\n";
 
 /// A project's local store as a whole.
 #[derive(Clone)]
@@ -93,7 +97,7 @@ impl Folder {
 
     /// Whether it was made.
     pub fn exists(&self) -> bool {
-        team::path(&self.place.root).exists()
+        team::path(&self.place.root).is_ok_and(|path| path.exists())
     }
 
     /// The people of `recipients.toml`; none, if there is no such file.
@@ -111,7 +115,7 @@ impl Folder {
     /// What is wrong with the name or the recovery key; that there is no identity; that there are
     /// documents whose list of people is gone.
     pub fn init(&self, me: &str, recovery: Option<&str>) -> Result<Created> {
-        if self.exists() {
+        if team::path(&self.place.root)?.exists() {
             return Ok(Created::Before);
         }
         if !self.documents().is_empty() {
@@ -137,7 +141,7 @@ impl Folder {
             recovery: true,
         }));
         // For everyone who has the code, as the files in it.
-        let folder = self.place.root.join(".secrets");
+        let folder = self.place.folder();
         if !folder.exists() {
             std::fs::create_dir(&folder).map_err(|e| {
                 Error::new(
@@ -147,9 +151,30 @@ impl Folder {
                 .with_source(e)
             })?;
         }
+        // The signatures are over bytes: git must not turn line ends round in them.
+        files::update(
+            &folder.join(".gitattributes"),
+            &files::Options {
+                mode_if_new: 0o644,
+                ..files::Options::default()
+            },
+            |now| match now {
+                Some(_) => Ok((files::Edit::Keep, ())),
+                None => Ok((files::Edit::Replace(ATTRIBUTES.to_vec().into()), ())),
+            },
+        )?;
         let team = team::update(&self.place.root, None, |list| list.clone_from(&members))?;
         self.pin(&team)?;
         Ok(Created::Now)
+    }
+
+    /// Makes an environment's document, empty, unless it is there: from then on one that is missing
+    /// is a mistake and not a beginning.
+    ///
+    /// # Errors
+    /// As any write of the store.
+    pub fn begin(&self, environment: &str) -> Result<()> {
+        self.store(environment).begin()
     }
 
     fn pin(&self, team: &Team) -> Result<()> {
@@ -199,6 +224,19 @@ impl Folder {
             .with_hint(format!(
                 "remove the old one first: secrets team remove {}",
                 new.name
+            )));
+        }
+        let same_keys = |m: &&Member| {
+            m.name != new.name && (m.age == new.age || (m.sign.is_some() && m.sign == new.sign))
+        };
+        if let Some(other) = before.members().iter().find(same_keys) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfig,
+                format!("these keys are in the team already, as `{}`", other.name),
+            )
+            .with_hint(format!(
+                "a person has one entry: to widen it, add `{}` again with more environments",
+                other.name
             )));
         }
         let after = team::update(&self.place.root, Some(&before), |list| {
@@ -284,7 +322,7 @@ impl Folder {
 
     /// The environments that have a document, sorted.
     fn documents(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.place.root.join(".secrets"))
+        let entries = std::fs::read_dir(self.place.folder())
             .into_iter()
             .flatten()
             .flatten();
@@ -314,7 +352,10 @@ impl Folder {
     pub fn accept(&self, name: &str, digest: &str) -> Result<()> {
         // Read once: what is recorded is what was compared.
         let survey = self.survey(name)?.filter(|s| s.review.digest == digest);
-        let Some(Survey { team, found, .. }) = survey else {
+        let Some(Survey {
+            team, found, gone, ..
+        }) = survey
+        else {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "what waits for your word has changed meanwhile",
@@ -327,15 +368,29 @@ impl Folder {
                 pins.accepted.retain(|accepted| *accepted != seen.digest);
                 pins.accepted.insert(0, seen.digest.clone());
                 pins.documents.insert(name.to_owned(), seen.clone());
+            } else if gone {
+                pins.documents.remove(name);
             }
         })
+    }
+
+    /// Takes back every word given for a document that nobody known had signed. The people, and the
+    /// generations seen, stay: forgetting those would let older ones pass.
+    ///
+    /// # Errors
+    /// If the record cannot be written.
+    pub fn forget_accepted(&self) -> Result<()> {
+        if self.place.shelf.load()?.accepted.is_empty() {
+            return Ok(());
+        }
+        self.place.shelf.update(|pins| pins.accepted.clear())
     }
 
     /// Looks at the people and, as far as the identity opens it, at one document. `None` without
     /// a list of people.
     fn survey(&self, name: &str) -> Result<Option<Survey>> {
         let pins = self.place.shelf.load()?;
-        let contents = files::read(&self.place.file(name))?;
+        let contents = files::read(&self.place.file(name)?)?;
         let Some(team) = Team::load(&self.place.root)? else {
             return Ok(None);
         };
@@ -356,6 +411,8 @@ impl Folder {
         };
         let mut lines = people(&pins, &team);
         lines.extend(found.as_ref().and_then(|found| found.doubt(&trust)));
+        let gone = sealed.is_none().then(|| place::gone(name, &pins)).flatten();
+        lines.extend(gone.clone());
         // Not over the lines: the same people, accepted with one document, are no longer news
         // when the next one is accepted in the same breath.
         let seen = pins.documents.get(name);
@@ -370,6 +427,7 @@ impl Folder {
         Ok(Some(Survey {
             review: Review { lines, digest },
             found: found.map(|found| found.seen()),
+            gone: gone.is_some(),
             team,
         }))
     }
@@ -380,6 +438,8 @@ struct Survey {
     review: Review,
     team: Team,
     found: Option<Seen>,
+    /// The document was seen and is not there any more.
+    gone: bool,
 }
 
 /// The names that have a value in any state that is kept: a deleted one was read before.

@@ -11,6 +11,7 @@
 //! | `envelope` | the signature around a document |
 //! | `document` | values, versions, generation |
 //! | `pins` | what this machine has seen: people, generations |
+//! | `place` | where the files are: in the project's own folder, never behind a link |
 //! | `folder` | the whole folder: make it, change the team, review and accept |
 //! | `provider` | one document as a store |
 
@@ -21,6 +22,7 @@ mod hex;
 mod identity;
 mod open;
 mod pins;
+mod place;
 mod provider;
 mod seal;
 mod ssh;
@@ -29,4 +31,5 @@ mod team;
 pub use folder::{Created, Folder, Removed, Resealed, Review};
 pub use identity::Identity;
 pub use provider::{SCHEME, open};
+pub use seal::check_recipient;
 pub use team::{Member, Team};

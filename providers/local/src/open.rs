@@ -1,24 +1,16 @@
 //! From a sealed file to a document that may be believed: opened, signed by somebody confirmed,
 //! for the environment asked for, and no older than what was seen.
 
-use std::path::{Path, PathBuf};
-
-use secrets_api::{Dirs, Error, ErrorKind, Result};
+use secrets_api::{Error, ErrorKind, Result};
 
 use crate::document::Document;
 use crate::identity::Identity;
-use crate::pins::{Pins, Seen, Shelf};
-use crate::team::{self, Member, Team};
+use crate::pins::{Pins, Seen};
+use crate::team::{Member, Team};
 use crate::{envelope, hex, seal};
 
-const CONFIRM: &str = "run `secrets trust` to see and accept it";
-
-/// Where a store's files are.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) root: PathBuf,
-    pub(crate) shelf: Shelf,
-}
+/// What to type where a person's word is needed.
+pub(crate) const CONFIRM: &str = "run `secrets trust` to see and accept it";
 
 /// A document that may be believed, as it was found.
 #[derive(Debug)]
@@ -26,58 +18,6 @@ pub(crate) struct Loaded {
     pub(crate) document: Document,
     /// The sealed file's digest; `None` where there is no file.
     pub(crate) digest: Option<String>,
-}
-
-impl Place {
-    pub(crate) fn new(root: &Path, dirs: &Dirs) -> Self {
-        Self {
-            root: root.to_owned(),
-            shelf: Shelf::new(dirs, root),
-        }
-    }
-
-    /// The file of a document.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.root.join(".secrets").join(format!("{name}.age"))
-    }
-
-    /// The people of `recipients.toml`.
-    pub(crate) fn team(&self) -> Result<Team> {
-        Team::load(&self.root)?.ok_or_else(not_made)
-    }
-
-    /// That there is a store to write to.
-    pub(crate) fn made(&self) -> Result<()> {
-        if team::path(&self.root).exists() {
-            Ok(())
-        } else {
-            Err(not_made())
-        }
-    }
-
-    /// The people of `recipients.toml`, if they are those who were confirmed.
-    ///
-    /// # Errors
-    /// `Untrusted` if they have changed: nothing is sealed to anyone unseen.
-    pub(crate) fn confirmed_team(&self, pins: &Pins) -> Result<Team> {
-        let team = self.team()?;
-        match &pins.members {
-            Some(members) if members != team.members() => Err(Error::new(
-                ErrorKind::Untrusted,
-                "recipients.toml has changed: the people this store is sealed to are not those you confirmed",
-            )
-            .with_hint(CONFIRM)),
-            _ => Ok(team),
-        }
-    }
-}
-
-fn not_made() -> Error {
-    Error::new(
-        ErrorKind::InvalidConfig,
-        "there is no .secrets/recipients.toml here",
-    )
-    .with_hint("run `secrets init`; if the project has one in source control, restore it")
 }
 
 /// A document as it was found, believed or not.

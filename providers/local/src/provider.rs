@@ -15,8 +15,9 @@ use secrets_platform::files::{self, Contents, Edit, Options};
 use crate::document::{Document, Kept, Operation, State};
 use crate::hex;
 use crate::identity::Identity;
-use crate::open::{self, Loaded, Place, Trust};
+use crate::open::{self, Loaded, Trust};
 use crate::pins::{Pins, Seen};
+use crate::place::{self, Place};
 use crate::team::{Member, Team};
 use crate::{envelope, seal};
 
@@ -120,6 +121,16 @@ struct Sealed {
     team: Team,
 }
 
+/// That a document which is not there never was: one that was seen and has vanished is not empty.
+fn not_gone(name: &str, pins: &Pins) -> Result<()> {
+    match place::gone(name, pins) {
+        None => Ok(()),
+        Some(gone) => Err(Error::new(ErrorKind::Untrusted, gone).with_hint(format!(
+            "restore it: `git checkout .secrets/{name}.age`; if it was meant to go: `secrets trust`"
+        ))),
+    }
+}
+
 fn revision(digest: Option<&String>) -> Revision {
     Revision::new(digest.map_or(ABSENT, String::as_str))
 }
@@ -138,8 +149,8 @@ impl Local {
         // The record before the file: what others write in between makes the file newer than the
         // record, never older.
         let pins = self.place.shelf.load()?;
-        let Some(contents) = files::read(&self.place.file(&self.name))? else {
-            return Ok(None);
+        let Some(contents) = files::read(&self.place.file(&self.name)?)? else {
+            return not_gone(&self.name, &pins).map(|()| None);
         };
         let team = self.place.team()?;
         let trust = Trust {
@@ -166,7 +177,7 @@ impl Local {
         self.place.made()?;
         // For its owner alone: nobody else on the machine has any use for it.
         let options = Options::default();
-        let (answer, sealed) = files::update(&self.place.file(&self.name), &options, |now| {
+        let (answer, sealed) = files::update(&self.place.file(&self.name)?, &options, |now| {
             let (answer, sealed) = self.remade(now, &identity, leaving, &make)?;
             Ok(match sealed {
                 None => (Edit::Keep, (answer, None)),
@@ -214,10 +225,13 @@ impl Local {
             digest,
         } = match now {
             Some(now) => open::open(&self.name, &now.bytes, identity)?.believed(&trust)?,
-            None => Loaded {
-                document: Document::new(&self.name),
-                digest: None,
-            },
+            None => {
+                not_gone(&self.name, &pins)?;
+                Loaded {
+                    document: Document::new(&self.name),
+                    digest: None,
+                }
+            }
         };
         let (changed, answer) = make(&mut document, digest.as_ref(), &me.name)?;
         if !changed {
@@ -253,6 +267,12 @@ impl Local {
             team,
         };
         Ok((answer, Some(sealed)))
+    }
+
+    /// Makes the document, empty, unless it is there.
+    pub(crate) fn begin(&self) -> Result<()> {
+        self.rewrite(None, |_, digest, _| Ok((digest.is_none(), ())))
+            .map(|_| ())
     }
 
     /// Seals the document anew, to the people there are now; what somebody who is `leaving` has
@@ -413,7 +433,7 @@ impl Provider for Local {
     }
 
     async fn inspect(&self, _: &Ctx) -> Result<Report> {
-        let file = self.place.file(&self.name);
+        let file = self.place.file(&self.name).map_err(|e| self.at(e))?;
         let mut report = Report::default();
         let team = Team::load(&self.place.root).map_err(|e| self.at(e))?;
         let loaded = self.load().map_err(|e| self.at(e))?;
@@ -515,6 +535,7 @@ impl Provider for Local {
             revision: Some(revision(digest)),
             items,
             foreign: Vec::new(),
+            missing: loaded.is_none(),
         })
     }
 
@@ -570,7 +591,8 @@ impl Provider for Local {
     }
 
     async fn poll(&self, _: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
-        let stamp = files::stamp(&self.place.file(&self.name)).map_err(|e| self.at(e))?;
+        let file = self.place.file(&self.name).map_err(|e| self.at(e))?;
+        let stamp = files::stamp(&file).map_err(|e| self.at(e))?;
         let cursor = Cursor::new(stamp.unwrap_or_else(|| ABSENT.to_owned()));
         Ok(Poll {
             changed: since != Some(&cursor),

@@ -33,6 +33,14 @@ pub(crate) fn recipient(text: &str) -> Result<Box<dyn age::Recipient>> {
     .with_hint("`secrets identity show` prints it"))
 }
 
+/// Whether a text is a public key that age can seal to.
+///
+/// # Errors
+/// `InvalidConfig` if it is none.
+pub fn check_recipient(text: &str) -> Result<()> {
+    recipient(text).map(|_| ())
+}
+
 /// Seals `plain` to every recipient.
 pub(crate) fn seal(plain: &[u8], recipients: &[String]) -> Result<Vec<u8>> {
     let keys = recipients

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use crate::envelope::verifying_key;
-use crate::{hex, seal};
+use crate::{hex, place, seal};
 
 /// Stands for every environment.
 pub(crate) const ALL: &str = "*";
@@ -109,17 +109,21 @@ pub struct Team {
     members: Vec<Member>,
 }
 
-pub(crate) fn path(root: &Path) -> PathBuf {
-    root.join(".secrets/recipients.toml")
+/// Where they are listed.
+///
+/// # Errors
+/// As [`place::file_in`].
+pub(crate) fn path(root: &Path) -> Result<PathBuf> {
+    place::file_in(root, "recipients.toml")
 }
 
 impl Team {
     /// Reads `.secrets/recipients.toml` below `root`; `None` if it is not there.
     ///
     /// # Errors
-    /// `InvalidConfig` for what is broken in it.
+    /// `InvalidConfig` for what is broken in it; `Untrusted` for a link in its place.
     pub fn load(root: &Path) -> Result<Option<Self>> {
-        let path = path(root);
+        let path = path(root)?;
         files::read(&path)?
             .map(|contents| Self::parse(&contents.bytes, &path))
             .transpose()
@@ -243,7 +247,7 @@ pub(crate) fn update(
     before: Option<&Team>,
     change: impl Fn(&mut Vec<Member>),
 ) -> Result<Team> {
-    let path = path(root);
+    let path = path(root)?;
     let options = Options {
         mode_if_new: 0o644,
         create_parents: true,

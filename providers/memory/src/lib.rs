@@ -146,6 +146,7 @@ impl Provider for Memory {
             revision: self.revision(&state),
             items,
             foreign: Vec::new(),
+            missing: false,
         })
     }
 

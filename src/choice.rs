@@ -1,71 +1,90 @@
 //! `--only` and `--except`: which names a verb is about.
 
-use globset::{GlobBuilder, GlobMatcher};
 use secrets_api::Name;
+use wildmatch::WildMatch;
 
 use crate::cli::Choice;
-use crate::exit::{Failure, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::suggest;
 
 /// A choice of names, ready to be asked.
 #[derive(Debug, Default)]
 pub struct Chosen {
-    only: Vec<GlobMatcher>,
-    except: Vec<GlobMatcher>,
+    only: Vec<Pattern>,
+    except: Vec<Pattern>,
+}
+
+/// A pattern as it was given; `*` stands for any characters, `?` for one.
+#[derive(Debug)]
+struct Pattern {
+    word: String,
+    matches: WildMatch,
+}
+
+impl Pattern {
+    fn fits(&self, name: &str) -> bool {
+        self.matches.matches(name)
+    }
+
+    fn is_plain(&self) -> bool {
+        !self.word.contains(['*', '?'])
+    }
+
+    /// That nothing there is fits it.
+    fn unfit<'a>(&self, flag: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+        let near = suggest::nearest(&self.word, known).map(|n| format!("did you mean `{n}`?"));
+        Failure::new(
+            Exit::NotFound,
+            format!("no name fits `{flag} {}`", self.word),
+        )
+        .with_hint_opt(near)
+    }
 }
 
 impl Chosen {
-    /// Understands the patterns.
-    ///
-    /// # Errors
-    /// If one is no glob.
-    pub fn new(choice: &Choice) -> Result<Self> {
-        Ok(Self {
-            only: globs(&choice.only)?,
-            except: globs(&choice.except)?,
-        })
+    /// Takes the patterns.
+    pub fn new(choice: &Choice) -> Self {
+        let patterns = |words: &[String]| {
+            let pattern = |word: &String| Pattern {
+                word: word.clone(),
+                matches: WildMatch::new(word),
+            };
+            words.iter().map(pattern).collect()
+        };
+        Self {
+            only: patterns(&choice.only),
+            except: patterns(&choice.except),
+        }
     }
 
     /// Whether `name` is meant.
     pub fn holds(&self, name: &Name) -> bool {
         let name = name.as_str();
-        (self.only.is_empty() || self.only.iter().any(|g| g.is_match(name)))
-            && !self.except.iter().any(|g| g.is_match(name))
+        (self.only.is_empty() || self.only.iter().any(|p| p.fits(name)))
+            && !self.except.iter().any(|p| p.fits(name))
     }
 
-    /// Refuses an `--only` that fits no name: a slip that would else go unseen.
+    /// Refuses an `--only` that fits no name there is, and an `--except NAME` that is neither there
+    /// nor `declared`: slips that would else go unseen.
     ///
     /// # Errors
     /// `NotFound`, naming the nearest name there is.
-    pub fn check<'a>(&self, known: impl Iterator<Item = &'a Name> + Clone) -> Result<()> {
-        for glob in &self.only {
-            if !known.clone().any(|name| glob.is_match(name.as_str())) {
-                let word = glob.glob().glob();
-                let names: Vec<&str> = known.clone().map(Name::as_str).collect();
-                return Err(Failure::new(
-                    crate::exit::Exit::NotFound,
-                    format!("no name fits `--only {word}`"),
-                )
-                .with_hint_opt(
-                    suggest::nearest(word, names).map(|n| format!("did you mean `{n}`?")),
-                ));
-            }
+    pub fn check<'a>(
+        &self,
+        known: impl Iterator<Item = &'a Name> + Clone,
+        declared: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let known = known.map(Name::as_str);
+        let there = |pattern: &Pattern| known.clone().any(|name| pattern.fits(name));
+        if let Some(unfit) = self.only.iter().find(|p| !there(p)) {
+            return Err(unfit.unfit("--only", known.clone()));
         }
-        Ok(())
+        let slip = |p: &&Pattern| p.is_plain() && !there(p) && !declared(&p.word);
+        match self.except.iter().find(slip) {
+            Some(unfit) => Err(unfit.unfit("--except", known.clone())),
+            None => Ok(()),
+        }
     }
-}
-
-fn globs(patterns: &[String]) -> Result<Vec<GlobMatcher>> {
-    patterns
-        .iter()
-        .map(|pattern| {
-            let glob = GlobBuilder::new(pattern).literal_separator(false).build();
-            glob.map(|g| g.compile_matcher()).map_err(|e| {
-                Failure::usage(format!("`{pattern}` is no pattern: {}", e.kind()))
-                    .with_hint("`*` matches any characters, `?` one, `[ab]` either")
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -77,8 +96,7 @@ mod tests {
         let chosen = Chosen::new(&Choice {
             only: vec!["DB_*".into(), "KEY".into()],
             except: vec!["*_OLD".into()],
-        })
-        .unwrap();
+        });
         let holds = |name| chosen.holds(&Name::new(name).unwrap());
         assert!(holds("DB_URL") && holds("KEY"));
         assert!(!holds("DB_OLD") && !holds("KEYS") && !holds("OTHER"));
@@ -86,14 +104,21 @@ mod tests {
     }
 
     #[test]
-    fn an_only_that_fits_nothing_names_the_nearest() {
-        let chosen = Chosen::new(&Choice {
-            only: vec!["SECRET_KYE".into()],
-            except: vec![],
-        })
-        .unwrap();
+    fn a_pattern_that_fits_nothing_names_the_nearest() {
         let known = [Name::new("SECRET_KEY").unwrap()];
-        let failure = chosen.check(known.iter()).unwrap_err();
-        assert_eq!(failure.hint.as_deref(), Some("did you mean `SECRET_KEY`?"));
+        let check = |only: &[&str], except: &[&str]| {
+            let words = |list: &[&str]| list.iter().map(|w| (*w).to_owned()).collect();
+            let choice = Choice {
+                only: words(only),
+                except: words(except),
+            };
+            Chosen::new(&choice).check(known.iter(), |word| word == "DECLARED")
+        };
+        for (only, except) in [(&["SECRET_KYE"][..], &[][..]), (&[], &["SECRET_KYE"])] {
+            let failure = check(only, except).unwrap_err();
+            assert_eq!(failure.hint.as_deref(), Some("did you mean `SECRET_KEY`?"));
+        }
+        assert!(check(&["SECRET_*"], &["DECLARED", "OLD_*"]).is_ok());
+        assert!(check(&["OLD_*"], &[]).is_err());
     }
 }

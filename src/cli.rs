@@ -22,7 +22,6 @@ const STYLES: Styles = Styles::styled()
     version,
     styles = STYLES,
     propagate_version = true,
-    disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "Start with `secrets init` in your project, then `secrets set SECRET_KEY --generate` \
                   and `secrets exec -- gunicorn shop.wsgi`."
@@ -72,12 +71,7 @@ impl Cli {
     /// # Errors
     /// What clap says of it; help and the version come this way, too.
     pub fn read(arguments: &[OsString]) -> Result<Self, clap::Error> {
-        let is_exec = arguments
-            .iter()
-            .skip(1)
-            .take_while(|word| *word != "--")
-            .any(|word| word == "exec" || word == "run");
-        if is_exec
+        if is_exec(arguments)
             && let Ok(ExecCli {
                 globals,
                 verb: ExecVerb::Exec(args),
@@ -90,6 +84,22 @@ impl Cli {
         }
         Self::try_parse_from(arguments)
     }
+}
+
+/// Whether the verb of a command line is `exec`: the first word that is neither a flag nor the value
+/// of one.
+pub fn is_exec(arguments: &[OsString]) -> bool {
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some("-e" | "--env" | "--store" | "--color") => {
+                words.next();
+            }
+            Some(flag) if flag.starts_with('-') => {}
+            verb => return matches!(verb, Some("exec" | "run")),
+        }
+    }
+    false
 }
 
 /// Flags that mean the same everywhere.

@@ -127,6 +127,16 @@ impl Failure {
         Self::new(Exit::Failed, String::new())
     }
 
+    /// The same failure after a part was done (`verb`, such as "written"): said, with what to do
+    /// about the rest.
+    #[must_use]
+    pub fn partly_if(self, done: bool, verb: &str, rest: &str) -> Self {
+        if !done {
+            return self;
+        }
+        Self::new(Exit::Partly, format!("partly {verb}: {}", self.message)).with_hint(rest)
+    }
+
     /// Says what to type.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

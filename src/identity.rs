@@ -61,6 +61,17 @@ pub fn keyring_marker(dirs: &Dirs) -> PathBuf {
 /// `Unauthenticated` where a place holds it and will not give it, or a file's mode lets others
 /// read it; whatever the keyring answers.
 pub fn find(surroundings: &Surroundings) -> Result<Option<(Place, SecretValue)>> {
+    find_in(surroundings, true)
+}
+
+/// The same; `ask_keyring` says whether an OS keyring that is not known to hold one is asked.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_in(
+    surroundings: &Surroundings,
+    ask_keyring: bool,
+) -> Result<Option<(Place, SecretValue)>> {
     if let Some(text) = surroundings.text(variables::IDENTITY) {
         return Ok(Some((
             Place::Variable,
@@ -91,10 +102,22 @@ pub fn find(surroundings: &Surroundings) -> Result<Option<(Place, SecretValue)>>
     if let Some(value) = read_file(&path, true)? {
         return Ok(Some((Place::File(path), value)));
     }
-    if has_session_bus(surroundings) {
-        return Ok(from_keyring()?.map(|value| (Place::Keyring, value)));
+    if ask_keyring && has_session_bus(surroundings) {
+        return Ok(from_keyring()
+            .map_err(or_without)?
+            .map(|value| (Place::Keyring, value)));
     }
     Ok(None)
+}
+
+/// Says how to go on where there is a bus and nobody on it who keeps secrets.
+fn or_without(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unavailable => error.with_hint(
+            "unlock or start it; where there is none, and never was: `--no-keyring` with `identity new` and `init`",
+        ),
+        _ => error,
+    }
 }
 
 /// Whether a session bus is to be expected, without asking it.

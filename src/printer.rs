@@ -204,13 +204,14 @@ impl Printer {
     /// What was done, or is about to be: for a person.
     pub fn say(&self, text: impl Display) {
         if !self.quiet {
-            self.err_line(&text.to_string());
+            self.err_line(&printable(&text.to_string()));
         }
     }
 
     /// Something went well.
     pub fn done(&self, text: impl Display) {
         if !self.quiet {
+            let text = printable(&text.to_string());
             self.err_line(&format!("{} {text}", paint(self.err_color, DONE, "✓")));
         }
     }
@@ -218,16 +219,25 @@ impl Printer {
     /// Something to know that is no failure.
     pub fn warn(&self, text: impl Display) {
         self.err_line(&format!(
-            "{}: {text}",
-            paint(self.err_color, WARNING, "warning")
+            "{}: {}",
+            paint(self.err_color, WARNING, "warning"),
+            printable(&text.to_string())
         ));
     }
 
     /// What to type next.
     pub fn hint(&self, text: impl Display) {
         if !self.quiet {
-            self.err_line(&format!("{}: {text}", paint(self.err_color, HINT, "hint")));
+            self.hint_line(&text.to_string());
         }
+    }
+
+    fn hint_line(&self, text: &str) {
+        self.err_line(&format!(
+            "{}: {}",
+            paint(self.err_color, HINT, "hint"),
+            printable(text)
+        ));
     }
 
     /// Details, with `-v` given at least `level` times.
@@ -250,10 +260,10 @@ impl Printer {
         self.err_line(&format!(
             "{}: {}",
             paint(self.err_color, ERROR, "error"),
-            failure.message
+            printable(&failure.message)
         ));
         if let Some(hint) = &failure.hint {
-            self.err_line(&format!("{}: {hint}", paint(self.err_color, HINT, "hint")));
+            self.hint_line(hint);
         }
     }
 
@@ -330,7 +340,7 @@ impl Printer {
         let mut err = std::io::stderr().lock();
         let mut line = String::new();
         let answered = err
-            .write_all(question.as_bytes())
+            .write_all(printable(question).as_bytes())
             .and_then(|()| err.flush())
             .and_then(|()| std::io::stdin().lock().read_line(&mut line));
         answered.map_err(|e| Failure::new(Exit::Failed, format!("cannot ask: {e}")))?;
@@ -348,7 +358,10 @@ impl Printer {
                     .with_hint(instead.to_owned()),
             );
         }
-        rpassword::prompt_password(format!("{question}: "))
+        // Whoever presses Ctrl-C here gets their echo back.
+        let _guard = secrets_platform::terminal::keep()
+            .map_err(|e| Failure::new(Exit::Failed, format!("cannot ask: {e}")))?;
+        rpassword::prompt_password(format!("{}: ", printable(question)))
             .map(|typed| SecretValue::from_vec(typed.into_bytes()))
             .map_err(|e| Failure::new(Exit::Failed, format!("cannot ask: {e}")))
     }
@@ -359,7 +372,7 @@ impl Printer {
         if !self.err_terminal || self.quiet || self.json {
             return Spinner(None);
         }
-        let bar = indicatif::ProgressBar::new_spinner().with_message(text.to_owned());
+        let bar = indicatif::ProgressBar::new_spinner().with_message(printable(text));
         bar.enable_steady_tick(Duration::from_millis(100));
         Spinner(Some(bar))
     }
@@ -390,10 +403,10 @@ fn paint(color: bool, style: Style, text: &str) -> String {
     }
 }
 
-/// `text` with control characters (but not line ends) escaped: what a store or a file says must
-/// not reach the terminal as a command to it.
+/// `text` with control characters escaped: what a store or a file says must not reach the terminal
+/// as a command to it, nor look like lines of ours.
 pub fn printable(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() || c == '\n';
+    let harmless = |c: char| !c.is_control() && !is_bidi(c);
     if text.chars().all(harmless) {
         return text.to_owned();
     }
@@ -409,13 +422,20 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Characters that change the direction of what follows (Unicode Standard Annex 9): a text could be
+/// shown as another.
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn terminal_commands_in_foreign_text_are_shown_not_obeyed() {
-        assert_eq!(printable("a\x1b[31mb\n"), "a\\u{1b}[31mb\n");
+        assert_eq!(printable("a\x1b[31mb\n"), "a\\u{1b}[31mb\\n");
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(printable("plain ünï"), "plain ünï");
     }
 }

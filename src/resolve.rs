@@ -9,11 +9,47 @@ use crate::choice::Chosen;
 use crate::exit::{Exit, Failure, Result};
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::stack::{Merged, Stack};
+
+/// Whether one of the stores is not there that has to be: every one named on the command line, and of an environment's
+/// layers the last, which the others only lie below. A lower one may be missing (a `.env` that
+/// is kept out of source control); else a slip of the finger or a file that was deleted would start
+/// the command without its secrets.
+fn absent(
+    session: &Session,
+    settings: &Settings,
+    stack: &Stack,
+    merged: &Merged,
+) -> Option<Failure> {
+    let last = stack.layers.len() - 1;
+    let typed = !session.globals.store.is_empty();
+    for &layer in &merged.missing {
+        let label = &stack.layers[layer].label;
+        if !typed && layer != last {
+            session
+                .printer
+                .detail(1, || format!("{label} is not there: passed over"));
+            continue;
+        }
+        let failure = Failure::new(Exit::NotFound, format!("{label} is not there"));
+        return Some(failure.with_hint(if typed {
+            "is its name right? `secrets doctor` with the same --store shows what is looked for"
+                .into()
+        } else {
+            format!(
+                "`secrets set NAME -e {}` makes it; `secrets doctor` shows what is looked for",
+                settings.environment
+            )
+        }));
+    }
+    None
+}
 
 /// Resolves them.
 ///
 /// # Errors
-/// A layer that cannot be read, a required name without a value, an `--only` that fits nothing.
+/// A store that is not there, a layer that cannot be read, a required name without a value, an
+/// `--only` that fits nothing.
 pub fn resolve(
     session: &Session,
     settings: &Settings,
@@ -23,6 +59,11 @@ pub fn resolve(
     let spinner = session.printer.spinner("reading secrets");
     let merged = session.block_on(stack.read(&session.cx(), settings, Select::All))?;
     drop(spinner);
+    // What was named on the command line comes first; else a name that is missing says more.
+    let absent = match absent(session, settings, &stack, &merged) {
+        Some(failure) if !session.globals.store.is_empty() => return Err(failure),
+        other => other,
+    };
     for (layer, names) in &merged.foreign {
         session.printer.detail(1, || {
             format!(
@@ -45,8 +86,8 @@ pub fn resolve(
         }
     }
     let missing: Vec<_> = settings
-        .required()
-        .filter(|n| !secrets.contains_key(n) && chosen.holds(n))
+        .missing(|n| secrets.contains_key(n))
+        .filter(|n| chosen.holds(n))
         .collect();
     if let Some(first) = missing.first() {
         let list = missing
@@ -60,7 +101,10 @@ pub fn resolve(
             settings.environment
         )));
     }
-    chosen.check(secrets.keys())?;
+    if let Some(absent) = absent {
+        return Err(absent);
+    }
+    chosen.check(secrets.keys(), |name| settings.declares(name))?;
     secrets.retain(|name, _| chosen.holds(name));
     Ok(secrets)
 }

@@ -70,11 +70,7 @@ fn refused(
     if let Err(failure) = printer.clap(&error) {
         return end(&printer, &failure);
     }
-    let is_exec = arguments
-        .iter()
-        .skip(1)
-        .take_while(|word| *word != "--")
-        .any(|word| word == "exec" || word == "run");
+    let is_exec = crate::cli::is_exec(arguments);
     match (error.use_stderr(), is_exec) {
         (false, _) => ExitCode::SUCCESS,
         (true, true) => ExitCode::from(Exit::ExecFailed as u8),
@@ -87,15 +83,28 @@ fn refused(
 fn conceal(error: &mut clap::Error) {
     let kind = match error.kind() {
         ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
         ErrorKind::TooManyValues => ContextKind::InvalidValue,
         _ => return,
     };
-    let harmless =
-        matches!(error.get(kind), Some(ContextValue::String(text)) if text.starts_with('-'));
+    let harmless = match error.get(kind) {
+        Some(ContextValue::String(text)) => is_plain_word(text),
+        _ => false,
+    };
     if !harmless {
         error.insert(kind, ContextValue::String("…".to_owned()));
         error.remove(ContextKind::Suggested);
     }
+}
+
+/// Whether a word can be shown: a verb or a flag as they are written, misspelled perhaps. Generated
+/// values have digits, capitals or more characters.
+fn is_plain_word(word: &str) -> bool {
+    let short = word
+        .strip_prefix('-')
+        .is_some_and(|rest| rest.chars().count() == 1);
+    let letters = |c: char| c.is_ascii_lowercase() || c == '-';
+    short || (word.len() <= 24 && word.chars().all(letters))
 }
 
 /// A panic says where, never what: its message may have been made from a value.

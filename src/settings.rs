@@ -19,7 +19,7 @@ pub const DEFAULT_ENVIRONMENT: &str = "dev";
 /// One layer of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerSpec {
-    /// What to call it: as it was written.
+    /// What to call it: as it was written, or with the environment's name where that is another's.
     pub label: String,
     /// Where it is.
     pub uri: StoreUri,
@@ -27,6 +27,32 @@ pub struct LayerSpec {
     pub environment: String,
     /// Where its relative paths start.
     pub root: PathBuf,
+    /// Whether it belongs to an environment that the chosen one inherits: read, never written.
+    pub inherited: bool,
+    /// Whether writes to it ask first: the chosen environment is protected, or one that reads this
+    /// very store is, by whatever way it was reached.
+    pub protected: bool,
+}
+
+impl LayerSpec {
+    /// What tells this store from all others, however it was spelled.
+    pub fn canonical(&self) -> String {
+        let location = self.uri.location();
+        match registry::find(self.uri.scheme()).map(|entry| entry.reach) {
+            Some(Reach::Path) => {
+                let path = self.root.join(location);
+                let real = path.canonicalize().or_else(|_| {
+                    let folder = path.parent().unwrap_or(&path).canonicalize();
+                    folder.map(|folder| folder.join(path.file_name().unwrap_or_default()))
+                });
+                format!("{}:{}", self.uri.scheme(), real.unwrap_or(path).display())
+            }
+            Some(Reach::Project) if location.is_empty() => {
+                format!("{}:{}", self.uri.scheme(), self.environment)
+            }
+            _ => format!("{}:{location}", self.uri.scheme()),
+        }
+    }
 }
 
 /// What a run works on.
@@ -42,8 +68,6 @@ pub struct Settings {
     pub environment: String,
     /// What it is read from; later ones win. Never empty.
     pub layers: Vec<LayerSpec>,
-    /// Whether writes ask first.
-    pub protected: bool,
     /// Names that can take a process over and were allowed by a person.
     pub allowed_names: Vec<String>,
 }
@@ -102,13 +126,8 @@ impl Project {
             return Err(Failure::usage(format!("there is no environment `{name}`"))
                 .with_hint_opt(suggest::hint(name, known)));
         }
-        let plain = name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        if !plain || name.starts_with('.') {
-            return Err(Failure::usage(
-                "an environment's name holds letters, digits, `-`, `_` and `.`",
-            ));
+        if !manifest::is_label(name) {
+            return Err(Failure::usage(manifest::LABEL));
         }
         Ok(name.to_owned())
     }
@@ -123,7 +142,7 @@ impl Settings {
     pub fn resolve(globals: &Globals, surroundings: &Surroundings) -> Result<Self> {
         let project = Project::discover(surroundings)?;
         let environment = project.environment(globals, surroundings)?;
-        let layers = layers(&project, &environment, globals, surroundings)?;
+        let mut layers = layers(&project, &environment, globals, surroundings)?;
         let record = Record::load(&surroundings.dirs, &project.root)?;
         let claims = trust::claims(&project.manifest, &project.root);
         let trusted = record.covers(&claims, surroundings.text(variables::TRUST));
@@ -140,18 +159,13 @@ impl Settings {
         if trusted {
             allowed_names.extend(project.manifest.project.allow_names.iter().cloned());
         }
-        let protected = project
-            .manifest
-            .environments
-            .get(&environment)
-            .is_some_and(|e| e.protected);
+        protect(&mut layers, &project, &environment)?;
         Ok(Self {
             manifest_path: project.found.map(|found| found.path),
             root: project.root,
             manifest: project.manifest,
             environment,
             layers,
-            protected,
             allowed_names,
         })
     }
@@ -161,12 +175,27 @@ impl Settings {
         self.manifest.secrets.get(name.as_str())
     }
 
+    /// Whether the manifest has a secret of this name.
+    pub fn declares(&self, name: &str) -> bool {
+        self.manifest.secrets.contains_key(name)
+    }
+
     /// The names the manifest requires in this environment.
     pub fn required(&self) -> impl Iterator<Item = Name> {
         let secrets = self.manifest.secrets.iter();
         secrets
             .filter(|(_, secret)| secret.required.holds_in(&self.environment))
             .filter_map(|(name, _)| Name::new(name).ok())
+    }
+
+    /// The names that are required and have no value: neither among `there` nor by a default.
+    pub fn missing<'a>(
+        &'a self,
+        there: impl Fn(&Name) -> bool + 'a,
+    ) -> impl Iterator<Item = Name> + 'a {
+        self.required().filter(move |name| {
+            !there(name) && self.secret(name).is_none_or(|s| s.default.is_none())
+        })
     }
 
     /// The environment and its layers, for messages: `dev (dotenv:.env, local:)`.
@@ -203,8 +232,24 @@ fn layers(
             .collect();
     }
     if project.found.is_none() {
-        if surroundings.cwd.join(".env").exists() {
-            return Ok(vec![layer(project, "dotenv:.env", environment)?]);
+        if globals.env.is_some() || surroundings.text(variables::ENV).is_some() {
+            return Err(Failure::usage(format!(
+                "there is no secrets.toml here or above that says what environment `{environment}` is"
+            ))
+            .with_hint("run `secrets init`, or name a store: `--store dotenv:PATH`"));
+        }
+        let file = surroundings.cwd.join(".env");
+        if file.is_symlink() || file.exists() {
+            manifest::owned_by_us(&file)?;
+            let layer = layer(project, "dotenv:.env", environment)?;
+            if trust::uri_needs_trust(&layer.uri, &layer.root) {
+                return Err(Failure::new(
+                    Exit::Denied,
+                    ".env here is a link that leads out of this folder",
+                )
+                .with_hint("if it is meant, name it: `--store dotenv:.env`"));
+            }
+            return Ok(vec![layer]);
         }
         return Err(
             Failure::usage("there is no secrets.toml here or above, and no .env here")
@@ -218,11 +263,20 @@ fn layers(
     {
         chain.push(parent);
     }
+    let chosen = environment;
     let mut found = Vec::new();
     for environment in chain.into_iter().rev() {
         if let Some(settings) = project.manifest.environments.get(environment) {
             for store in &settings.source {
-                found.push(layer(project, store, environment)?);
+                let mut layer = layer(project, store, environment)?;
+                layer.inherited = environment != chosen;
+                if layer.inherited
+                    && layer.uri.scheme() == "local"
+                    && layer.uri.location().is_empty()
+                {
+                    layer.label = format!("local:{environment}");
+                }
+                found.push(layer);
             }
         }
     }
@@ -258,7 +312,26 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
         uri,
         environment: environment.to_owned(),
         root: project.root.clone(),
+        inherited: false,
+        protected: false,
     })
+}
+
+/// Marks the layers whose writes ask first.
+fn protect(layers: &mut [LayerSpec], project: &Project, environment: &str) -> Result<()> {
+    let environments = &project.manifest.environments;
+    let chosen = environments.get(environment).is_some_and(|e| e.protected);
+    let mut protected = Vec::new();
+    for (name, environment) in environments.iter().filter(|(_, e)| e.protected) {
+        for store in &environment.source {
+            protected.push(layer(project, store, name)?.canonical());
+        }
+    }
+    for layer in layers {
+        let read = || protected.contains(&layer.canonical());
+        layer.protected = chosen || (!protected.is_empty() && read());
+    }
+    Ok(())
 }
 
 /// The documents of the local store that the project's environments name.

@@ -51,6 +51,8 @@ pub struct Merged {
     pub items: BTreeMap<Name, Held>,
     /// Entries whose names are no secret names, by layer.
     pub foreign: Vec<(usize, Vec<String>)>,
+    /// Layers that are not there at all: a file that is missing, rather than empty.
+    pub missing: Vec<usize>,
 }
 
 /// What is known of a name without its value.
@@ -76,6 +78,9 @@ impl Stack {
         let mut merged = Merged::default();
         for (index, snapshot) in join_all(reads).await.into_iter().enumerate() {
             let snapshot = snapshot?;
+            if snapshot.missing {
+                merged.missing.push(index);
+            }
             if !snapshot.foreign.is_empty() {
                 merged.foreign.push((index, snapshot.foreign));
             }
@@ -121,13 +126,18 @@ impl Stack {
         Ok(merged)
     }
 
-    /// The layer a new name goes to: the last one that can be written.
+    /// Whether changes may go to this layer: it can be written, and is the environment's own. What
+    /// is inherited belongs to another environment, and others may be able to read it there.
+    fn is_own(layer: &Layer) -> bool {
+        layer.provider.capabilities().writable && !layer.spec.inherited
+    }
+
+    /// The layer a new name goes to: the environment's last one that can be written.
     ///
     /// # Errors
     /// If none can.
     pub fn last_writable(&self) -> Result<usize> {
-        let writable = |layer: &Layer| layer.provider.capabilities().writable;
-        self.layers.iter().rposition(writable).ok_or_else(|| {
+        self.layers.iter().rposition(Self::is_own).ok_or_else(|| {
             let labels: Vec<_> = self
                 .layers
                 .iter()
@@ -141,22 +151,61 @@ impl Stack {
         })
     }
 
-    /// The layer a change of `name` goes to: the one that supplies it, else the last writable one.
+    /// The layer a change of `name` goes to: the one that supplies it if it is the environment's
+    /// own, else the last writable one.
     ///
     /// # Errors
     /// If the supplying layer cannot be written and none above it can.
     pub fn layer_for(&self, held: Option<&Held>) -> Result<usize> {
         let last = self.last_writable()?;
         match held {
-            Some(held) if self.layers[held.layer].provider.capabilities().writable => {
-                Ok(held.layer)
-            }
+            Some(held) if Self::is_own(&self.layers[held.layer]) => Ok(held.layer),
             Some(held) if held.layer > last => Err(Failure::usage(format!(
                 "{} supplies this name and cannot be written; what is written below it would not be seen",
                 self.layers[held.layer].label
             ))),
             _ => Ok(last),
         }
+    }
+
+    /// Whether a write to one of these layers takes a person's word.
+    pub fn protects(&self, layers: impl IntoIterator<Item = usize>) -> bool {
+        layers.into_iter().any(|l| self.layers[l].spec.protected)
+    }
+
+    /// `" (unguarded)"` where one of these layers cannot tell a change made meanwhile by someone
+    /// else: said before such a write, never in silence.
+    pub fn unguarded(&self, layers: impl IntoIterator<Item = usize>) -> &'static str {
+        let unguarded = |l: usize| self.layers[l].provider.capabilities().guard == Guard::None;
+        if layers.into_iter().any(unguarded) {
+            " (unguarded: a change made meanwhile by someone else is overwritten)"
+        } else {
+            ""
+        }
+    }
+
+    /// The layer a removal of what is held goes to.
+    ///
+    /// # Errors
+    /// If the layer that supplies it is inherited or cannot be written: a removal elsewhere would
+    /// remove nothing.
+    pub fn layer_to_remove(&self, name: &Name, held: &Held) -> Result<usize> {
+        let layer = &self.layers[held.layer];
+        if layer.spec.inherited {
+            let environment = &layer.spec.environment;
+            return Err(
+                Failure::usage(format!("{name} is inherited from {environment}")).with_hint(
+                    format!("remove it there: `secrets unset {name} -e {environment}`"),
+                ),
+            );
+        }
+        if !layer.provider.capabilities().writable {
+            return Err(Failure::usage(format!(
+                "{name} comes from {}, which cannot be written",
+                layer.label
+            )));
+        }
+        Ok(held.layer)
     }
 
     /// What guards a change of what was seen: its version, its absence, or nothing where the store

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::exit::{Exit, Result};
 use crate::identity;
-use crate::printer::Mark;
+use crate::printer::printable;
 use crate::session::Session;
 use crate::settings::Project;
 
@@ -84,17 +84,20 @@ impl Finding {
             } else {
                 "✗"
             },
-            self.part
+            printable(&self.part)
         ))?;
         for (label, text) in &self.facts {
             session
                 .printer
-                .line(crate::printer::printable(&format!("    {label}: {text}")))?;
+                .line(printable(&format!("    {label}: {text}")))?;
         }
         for (what, hint) in &self.problems {
-            session.printer.mark(Mark::Removed, &format!("   {what}"));
+            // A part of the report, wherever that goes.
+            session.printer.line(printable(&format!("    ! {what}")))?;
             if let Some(hint) = hint {
-                session.printer.hint(hint);
+                session
+                    .printer
+                    .line(printable(&format!("      hint: {hint}")))?;
             }
         }
         Ok(())
@@ -176,15 +179,11 @@ fn store(session: &Session, layer: &crate::stack::Layer) -> Finding {
         }
         Guard::CompareAndSet => "against every writer",
     };
-    finding.facts.push((
-        "may".into(),
-        if can.writable {
-            "read and write"
-        } else {
-            "read"
-        }
-        .into(),
-    ));
+    if !can.writable {
+        finding
+            .facts
+            .push(("writes".into(), "never: it is read-only".into()));
+    }
     finding
         .facts
         .push(("values".into(), can.values.describe().into()));
@@ -216,10 +215,7 @@ fn required(
             finding
                 .facts
                 .push(("secrets".into(), listed.len().to_string()));
-            for name in settings
-                .required()
-                .filter(|name| !listed.contains_key(name))
-            {
+            for name in settings.missing(|name| listed.contains_key(name)) {
                 finding.problems.push((
                     format!("{name} is required and has no value"),
                     Some(format!("secrets set {name} -e {}", settings.environment)),

@@ -37,10 +37,10 @@ impl Args {
     pub fn run(self, session: &Session) -> Result<Exit> {
         let editor = editor(session)?;
         let settings = session.settings()?;
-        let chosen = Chosen::new(&self.choice)?;
+        let chosen = Chosen::new(&self.choice);
         let stack = session.open(&settings)?;
         let merged = session.block_on(stack.read(&session.cx(), &settings, Select::All))?;
-        chosen.check(merged.items.keys())?;
+        chosen.check(merged.items.keys(), |name| settings.declares(name))?;
         let (shown, hidden) = split(&merged, &chosen);
         let text = page(&settings, &shown, &hidden)?;
         let runtime = session
@@ -49,11 +49,11 @@ impl Args {
             .map(Path::new);
         let scratch = Scratch::create("secrets.env", runtime)?;
         scratch.write(text.expose())?;
-        let after = loop {
-            open_editor(session, &editor, scratch.path())?;
+        let (after, derived) = loop {
+            scratch.while_editing(|| open_editor(session, &editor, scratch.path()))?;
             let edited = scratch.read()?;
             match Format::Dotenv.parse(&edited) {
-                Ok(items) => break items,
+                Ok(items) => break (items, crate::formats::derived(&edited)?),
                 Err(error) if session.printer.can_ask() => {
                     session.printer.failure(&error.into());
                     if !session
@@ -66,9 +66,28 @@ impl Args {
                 Err(error) => return Err(error.into()),
             }
         };
-        drop(scratch);
         let wanted = difference(&shown, &hidden, after)?;
-        self.apply(session, &settings, &stack, &merged, &wanted)
+        for name in &derived {
+            session.printer.warn(format!(
+                "{name} holds `${{…}}`: it is kept as it reads now, not put together anew"
+            ));
+        }
+        let mut outcome = self.apply(session, &settings, &stack, &merged, &wanted);
+        // Someone changed one of the names meanwhile. What was typed is not thrown away.
+        while let Err(failure) = &outcome
+            && failure.exit == Exit::Conflict
+            && session.printer.can_ask()
+        {
+            session.printer.failure(failure);
+            let question = "write what you typed over what is there now?";
+            if !session.printer.confirm(question, "--no-input")? {
+                return Err(Failure::new(Exit::Conflict, "nothing was written over it"));
+            }
+            let fresh = session.block_on(stack.read(&session.cx(), &settings, Select::All))?;
+            outcome = self.apply(session, &settings, &stack, &fresh, &wanted);
+        }
+        drop(scratch);
+        outcome
     }
 
     fn apply(
@@ -85,7 +104,10 @@ impl Args {
         let mut by_layer = BTreeMap::<usize, Vec<(&Name, Option<SecretValue>)>>::new();
         for (name, value) in wanted {
             let held = merged.items.get(name);
-            let layer = stack.layer_for(held)?;
+            let layer = match (held, value) {
+                (Some(held), None) => stack.layer_to_remove(name, held)?,
+                _ => stack.layer_for(held)?,
+            };
             let (mark, sign) = match (held, value) {
                 (None, _) => (Mark::Added, '+'),
                 (Some(_), Some(_)) => (Mark::Same, '~'),
@@ -102,11 +124,17 @@ impl Args {
             by_layer.entry(layer).or_default().push((name, value));
         }
         let removes = wanted.iter().any(|(_, value)| value.is_none());
-        let question = format!("write {} changes to {}", wanted.len(), settings.place());
+        let layers = || by_layer.keys().copied();
+        let question = format!(
+            "write {} changes to {}{}",
+            wanted.len(),
+            settings.place(),
+            stack.unguarded(layers())
+        );
         let go_on = !wanted.is_empty()
             && self
                 .consent
-                .given(session, settings.protected || removes, &question)?;
+                .given(session, stack.protects(layers()) || removes, &question)?;
         if go_on {
             let mut done = false;
             for (layer, values) in &by_layer {
@@ -128,13 +156,8 @@ impl Args {
                     .collect();
                 let outcome =
                     session.block_on(stack.write_all(&session.cx(), *layer, None, &changes));
-                outcome.map_err(|failure| match done {
-                    false => failure,
-                    true => {
-                        Failure::new(Exit::Partly, format!("partly written: {}", failure.message))
-                            .with_hint("`secrets edit` again shows what is left to do")
-                    }
-                })?;
+                let rest = "`secrets edit` again shows what is left to do";
+                outcome.map_err(|failure| failure.partly_if(done, "written", rest))?;
                 done = true;
             }
             session.printer.done(format!(
@@ -250,6 +273,9 @@ fn editor(session: &Session) -> Result<String> {
     }
     let path = session.surroundings.variable(variables::PATH);
     match secrets_platform::process::find_program("vi".as_ref(), path) {
+        // Without one to draw on, vi writes the values into whatever stands for it.
+        Ok(_) if !session.printer.can_ask() => Err(Failure::usage("there is no terminal for vi")
+            .with_hint("set EDITOR to a program that needs none, or use `secrets set NAME`")),
         Ok(_) => Ok("vi".to_owned()),
         Err(_) => Err(Failure::usage("there is no editor")
             .with_hint("set EDITOR, such as `EDITOR=nano secrets edit`")),
@@ -261,7 +287,8 @@ fn open_editor(session: &Session, editor: &str, path: &Path) -> Result<()> {
     let mut command = Command::new("/bin/sh");
     command
         .arg("-c")
-        .arg(format!("{editor} \"$@\""))
+        // A handler, unlike an ignored signal, is not handed on: an interrupt is the editor's own.
+        .arg(format!("trap : INT QUIT; {editor} \"$@\""))
         .arg("editor")
         .arg(path);
     for (name, _) in &session.surroundings.variables {

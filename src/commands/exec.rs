@@ -1,7 +1,9 @@
 //! `secrets exec`: resolve, check, then become the command.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
+use secrets_api::Name;
 use secrets_platform::process;
 
 use crate::choice::Chosen;
@@ -40,8 +42,14 @@ impl Args {
     /// Runs it; returns only if the command could not be started.
     pub fn run(self, session: &Session) -> Result<Exit> {
         let settings = session.settings()?;
-        let secrets = resolve(session, &settings, &Chosen::new(&self.choice)?)?;
-        environment::check_names(secrets.keys(), &settings.allowed_names)?;
+        let secrets = resolve(session, &settings, &Chosen::new(&self.choice))?;
+        // What a name has anyway takes nothing over: `env:` as a layer hands PATH on as it was.
+        let inherited = |name: &&Name| {
+            let present = session.surroundings.variable(name.as_str());
+            present.is_some_and(|v| v.as_bytes() == secrets[*name].expose())
+        };
+        let new = secrets.keys().filter(|name| !inherited(name));
+        environment::check_names(new, &settings.allowed_names)?;
         let rules = Rules {
             keep: match self.keep_env {
                 None => Keep::None,

@@ -44,7 +44,7 @@ impl Args {
         }
         let format = self.format.unwrap_or(Format::Json);
         let settings = session.settings()?;
-        let secrets = resolve(session, &settings, &Chosen::new(&self.choice)?)?;
+        let secrets = resolve(session, &settings, &Chosen::new(&self.choice))?;
         environment::check_names(secrets.keys(), &settings.allowed_names)?;
         let text = format.render(&secrets)?;
         match &self.output {
@@ -71,6 +71,20 @@ impl Args {
 
     fn save(&self, session: &Session, path: &Path, text: &SecretValue) -> Result<bool> {
         let present = files::read(path)?;
+        if let Some(open) = present.as_ref().filter(|now| now.mode & 0o077 != 0) {
+            return Err(Failure::new(
+                Exit::Denied,
+                format!(
+                    "others may read {} (mode {:03o})",
+                    path.display(),
+                    open.mode & 0o777
+                ),
+            )
+            .with_hint(format!(
+                "chmod 600 {}, or name another file",
+                path.display()
+            )));
+        }
         if present
             .as_ref()
             .is_some_and(|now| *now.bytes == text.expose())

@@ -24,6 +24,9 @@ enum What {
         /// Keep it in the OS keyring instead of a file
         #[arg(long)]
         keyring: bool,
+        /// Do not ask the OS keyring whether it holds one: for a machine that has none
+        #[arg(long, conflicts_with = "keyring")]
+        no_keyring: bool,
     },
     /// Show where it is kept and its public keys: what a teammate needs to add you
     Show,
@@ -39,8 +42,12 @@ impl Args {
     /// Runs it.
     pub fn run(self, session: &Session) -> Result<Exit> {
         match self.what {
-            What::New { keyring } => {
-                if let Some((place, _)) = identity::find(&session.surroundings)? {
+            What::New {
+                keyring,
+                no_keyring,
+            } => {
+                let found = identity::find_in(&session.surroundings, !no_keyring)?;
+                if let Some((place, _)) = found {
                     return Err(Failure::usage(format!("you have an identity: {place}"))
                         .with_hint("`secrets identity show` shows its public keys"));
                 }

@@ -81,15 +81,9 @@ impl Args {
     /// Runs it.
     pub fn run(self, session: &Session) -> Result<Exit> {
         let settings = session.settings()?;
-        let chosen = Chosen::new(&self.choice)?;
+        let chosen = Chosen::new(&self.choice);
         let mut items = self.read_source(session, &settings)?;
-        chosen.check(
-            items
-                .iter()
-                .map(|(name, _)| name)
-                .collect::<Vec<_>>()
-                .into_iter(),
-        )?;
+        chosen.check(items.iter().map(|(name, _)| name), |_| false)?;
         items.retain(|(name, _)| chosen.holds(name));
         let stack = session.open(&settings)?;
         let names: Vec<Name> = items.iter().map(|(name, _)| name.clone()).collect();
@@ -122,8 +116,13 @@ impl Args {
             return Ok(Exit::Done);
         }
         let replaces = steps.contains(&Step::Change);
-        let question = format!("write {writes} secrets to {}", settings.place());
-        let needed = settings.protected || replaces || session.printer.can_ask();
+        let layers = layers(&stack, &present, &items, &steps)?;
+        let question = format!(
+            "write {writes} secrets to {}{}",
+            settings.place(),
+            stack.unguarded(layers.iter().copied())
+        );
+        let needed = stack.protects(layers) || replaces;
         let go_on = self.consent.given(session, needed, &question)?;
         if go_on {
             write(session, &settings, &stack, &present, &items, &steps)?;
@@ -155,6 +154,12 @@ impl Args {
         }
         let stack = session.open_store(settings, &self.from)?;
         let merged = session.block_on(stack.read(&session.cx(), settings, Select::All))?;
+        if !merged.missing.is_empty() {
+            return Err(Failure::new(
+                Exit::NotFound,
+                format!("{} is not there", self.from),
+            ));
+        }
         for (_, names) in &merged.foreign {
             session.printer.warn(format!(
                 "left out, no names of secrets: {}",
@@ -230,6 +235,20 @@ fn report(
     }))
 }
 
+/// The layers that will be written to.
+fn layers(
+    stack: &Stack,
+    present: &Merged,
+    items: &Items,
+    steps: &[Step],
+) -> Result<std::collections::BTreeSet<usize>> {
+    let written = items.iter().zip(steps);
+    written
+        .filter(|(_, step)| matches!(step, Step::Create | Step::Change))
+        .map(|((name, _), _)| stack.layer_for(present.items.get(name)))
+        .collect()
+}
+
 /// Writes layer by layer, each in one batch, guarded by what was seen.
 fn write(
     session: &Session,
@@ -271,14 +290,8 @@ fn write(
         drop(spinner);
         if let Err(failure) = outcome {
             let whole = stack.layers[*layer].provider.capabilities().unit == Unit::Document;
-            if done == 0 && whole {
-                return Err(failure);
-            }
-            return Err(Failure::new(
-                Exit::Partly,
-                format!("partly imported: {}", failure.message),
-            )
-            .with_hint("run the same command again: what is written already is left alone"));
+            let rest = "run the same command again: what is written already is left alone";
+            return Err(failure.partly_if(done > 0 || !whole, "imported", rest));
         }
         done += changes.len();
     }

@@ -7,6 +7,7 @@ mod project_files;
 use std::path::PathBuf;
 
 use secrets_local::Created;
+use serde_json::json;
 
 use super::identity::create as create_identity;
 use crate::exit::{Exit, Result};
@@ -34,6 +35,9 @@ pub struct Args {
     /// Keep a new identity in the OS keyring instead of a file
     #[arg(long)]
     keyring: bool,
+    /// Do not ask the OS keyring whether it holds an identity: for a machine that has none
+    #[arg(long, conflicts_with = "keyring")]
+    no_keyring: bool,
     /// Move the values of .env into the encrypted store, and remove them from the file
     #[arg(long)]
     move_env: bool,
@@ -50,6 +54,8 @@ struct Survey {
     root: PathBuf,
     environment: String,
     django: Option<django::Project>,
+    /// What the settings read, or will read, their key from.
+    key_names: Vec<String>,
     has_dotenv: bool,
 }
 
@@ -64,6 +70,10 @@ impl Args {
                 .printer
                 .say(format!("found a Django project: {manage}"));
         }
+        // What is wrong with the flags is said before anything is written.
+        if let Some(key) = &self.recovery {
+            secrets_local::check_recipient(key)?;
+        }
         let mut changed = project_files::manifest(session, &survey, &known, self.dry_run)?;
         changed |= project_files::gitignore(session, &survey, self.dry_run)?;
         changed |= self.local_store(session, &survey)?;
@@ -76,13 +86,27 @@ impl Args {
             // From here on the manifest on disk is what counts.
             let _ = Project::discover(&session.surroundings)?;
         }
-        changed |= adopt::settings(session, &survey, self.yes, self.dry_run)?;
-        changed |= adopt::dotenv(session, &survey, self.move_env, self.dry_run)?;
-        if changed {
-            session.printer.hint(
-                "next: secrets set SECRET_KEY --generate, then secrets exec -- gunicorn shop.wsgi",
-            );
-        } else {
+        let member = self.dry_run || is_member(session, &survey)?;
+        let mut waits = !member;
+        if member {
+            let outcome = adopt::settings(session, &survey, self.yes, self.dry_run)?;
+            waits = outcome == adopt::Outcome::Waits;
+            changed |= outcome == adopt::Outcome::Moved;
+            changed |= adopt::dotenv(session, &survey, self.move_env, self.dry_run)?;
+        }
+        if session.printer.json {
+            session.printer.document(&json!({
+                "schema": 1,
+                "root": survey.root,
+                "environment": survey.environment,
+                "changed": changed && !self.dry_run,
+                "member": member,
+                "waits": waits,
+            }))?;
+        }
+        if changed && member {
+            session.printer.hint(format!("next: {}", next(&survey)));
+        } else if !changed && !waits {
             session.printer.say("nothing to do: this project is ready");
         }
         Ok(Exit::Done)
@@ -92,7 +116,7 @@ impl Args {
     fn local_store(&self, session: &Session, survey: &Survey) -> Result<bool> {
         let mut changed = false;
         // A place that may hold an identity and cannot be asked ends it here: no second one.
-        let found = identity::find(&session.surroundings)?;
+        let found = identity::find_in(&session.surroundings, !self.no_keyring)?;
         let folder = session.local_folder(&survey.root);
         if self.dry_run {
             if found.is_none() {
@@ -122,6 +146,11 @@ impl Args {
                 session
                     .printer
                     .done(format!(".secrets/ created, sealed to {who} ({name})"));
+                // An environment without its document would not start anything: it begins empty.
+                let project = Project::discover(&session.surroundings)?;
+                for document in crate::settings::local_documents(&project) {
+                    folder.begin(&document)?;
+                }
                 let me = secrets_local::Identity::parse(&*session.identity()()?)?;
                 session
                     .printer
@@ -143,12 +172,81 @@ impl Args {
             return Ok(self.recovery.clone());
         }
         session.printer.say("a recovery key opens the store if your identity is lost; its own identity is kept in a safe place");
-        let answer = session.printer.ask(
-            "public recovery key (age1…), or Enter for none: ",
-            "--recovery or --no-recovery",
-        )?;
-        Ok(Some(answer.trim().to_owned()).filter(|text| !text.is_empty()))
+        loop {
+            let answer = session.printer.ask(
+                "public recovery key (age1…), or Enter for none: ",
+                "--recovery or --no-recovery",
+            )?;
+            let answer = answer.trim();
+            if answer.is_empty() {
+                return Ok(None);
+            }
+            match secrets_local::check_recipient(answer) {
+                Ok(()) => return Ok(Some(answer.to_owned())),
+                Err(error) => session.printer.failure(&error.into()),
+            }
+        }
     }
+}
+
+/// Whether the identity opens this project's store; what to do about it is said.
+fn is_member(session: &Session, survey: &Survey) -> Result<bool> {
+    let found = identity::find(&session.surroundings)?;
+    // One with a passphrase is asked for when it is needed.
+    let Some((_, found)) = found.filter(|(_, f)| !secrets_local::Identity::is_encrypted(f)) else {
+        return Ok(true);
+    };
+    let me = secrets_local::Identity::parse(&found)?;
+    let team = session.local_folder(&survey.root).team()?;
+    let (age, sign) = (me.recipient(), me.signing_key());
+    if team
+        .members()
+        .iter()
+        .any(|m| m.age == age || m.sign.as_ref() == Some(&sign))
+    {
+        return Ok(true);
+    }
+    session
+        .printer
+        .warn("you are not in this project's team: its store is not sealed to you yet");
+    session.printer.hint(format!(
+        "someone who is in runs: secrets team add YOUR-NAME '{age}' {sign}; then you pull"
+    ));
+    Ok(false)
+}
+
+/// What to type next.
+fn next(survey: &Survey) -> String {
+    let module = survey.django.as_ref().and_then(django::Project::package);
+    match (survey.key_names.first(), module) {
+        (Some(key), Some(module)) => {
+            format!("secrets set {key} --generate, then secrets exec -- gunicorn {module}.wsgi")
+        }
+        _ => "secrets set NAME, then secrets exec -- COMMAND".to_owned(),
+    }
+}
+
+/// The names the settings read their key from: the variables they name, and SECRET_KEY where a
+/// literal will be moved or nothing says otherwise.
+fn key_names(project: &django::Project) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for key in django::secret_keys(project)? {
+        let name = match key {
+            django::SecretKey::Literal { .. } => "SECRET_KEY".to_owned(),
+            django::SecretKey::Environment {
+                variable: Some(name),
+                ..
+            } => name.to_string(),
+            _ => continue,
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        names.push("SECRET_KEY".to_owned());
+    }
+    Ok(names)
 }
 
 fn survey(session: &Session, known: &Project) -> Result<Survey> {
@@ -170,11 +268,17 @@ fn survey(session: &Session, known: &Project) -> Result<Survey> {
         None => session
             .globals
             .env
-            .clone()
-            .unwrap_or_else(|| DEFAULT_ENVIRONMENT.to_owned()),
+            .as_deref()
+            .or_else(|| session.surroundings.text(variables::ENV))
+            .unwrap_or(DEFAULT_ENVIRONMENT)
+            .to_owned(),
     };
+    if !crate::manifest::is_label(&environment) {
+        return Err(crate::exit::Failure::usage(crate::manifest::LABEL));
+    }
     Ok(Survey {
         has_dotenv: root.join(".env").is_file(),
+        key_names: django.as_ref().map_or(Ok(Vec::new()), key_names)?,
         root,
         environment,
         django,

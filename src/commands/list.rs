@@ -20,13 +20,13 @@ impl Args {
     /// Runs it.
     pub fn run(self, session: &Session) -> Result<Exit> {
         let settings = session.settings()?;
-        let chosen = Chosen::new(&self.choice)?;
+        let chosen = Chosen::new(&self.choice);
         let stack = session.open(&settings)?;
         let mut listed = session.block_on(stack.list(&session.cx()))?;
-        chosen.check(listed.keys())?;
+        chosen.check(listed.keys(), |name| settings.declares(name))?;
         let missing: Vec<_> = settings
-            .required()
-            .filter(|name| !listed.contains_key(name) && chosen.holds(name))
+            .missing(|name| listed.contains_key(name))
+            .filter(|name| chosen.holds(name))
             .collect();
         listed.retain(|name, _| chosen.holds(name));
         if session.printer.json {

@@ -44,6 +44,14 @@ impl Args {
             ));
         };
         let store = &stack.layers[layer];
+        if store.spec.inherited {
+            let environment = &store.spec.environment;
+            return Err(
+                Failure::usage(format!("{name} is inherited from {environment}")).with_hint(
+                    format!("roll it back there: `secrets rollback {name} -e {environment}`"),
+                ),
+            );
+        }
         let when = match states.first() {
             Some(Meta {
                 version: Some(now), ..
@@ -58,11 +66,11 @@ impl Args {
             age::short(version.as_str()),
             store.label
         );
-        if !self.consent.given(
-            session,
-            settings.protected || session.printer.can_ask(),
-            &question,
-        )? {
+        let question = format!("{question}{}", stack.unguarded([layer]));
+        if !self
+            .consent
+            .given(session, stack.protects([layer]), &question)?
+        {
             return Ok(Exit::Done);
         }
         let lookup =

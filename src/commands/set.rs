@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::generate::{Shape, generator};
 use crate::cli::Consent;
+use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
 use crate::session::Session;
 use crate::settings::{self, Settings};
@@ -87,6 +88,16 @@ impl Args {
             let label = &stack.layers[layer].label;
             let verb = if held.is_some() { "replaced" } else { "set" };
             session.printer.done(format!("{name} {verb} in {label}"));
+            if let Some(why) = hijack::reason(name.as_str())
+                && !settings.allowed_names.iter().any(|a| a == name.as_str())
+            {
+                session
+                    .printer
+                    .warn(format!("{name}: {why}: `exec` and `export` refuse it"));
+                session
+                    .printer
+                    .hint(format!("if that is meant: `secrets trust --allow {name}`"));
+            }
             if held.is_some_and(|h| h.stored.meta.derived) {
                 session.printer.warn(format!(
                     "{name} was put together from other lines; now it is a value of its own"
@@ -129,7 +140,7 @@ impl Args {
             });
             let item = match open {
                 Some(item) => item,
-                None => (settings::name(word)?, None),
+                None => (self.name(word, settings, wanted.len())?, None),
             };
             if wanted.iter().any(|(name, _)| *name == item.0) {
                 return Err(Failure::usage(format!("{} is given twice", item.0)));
@@ -137,6 +148,28 @@ impl Args {
             wanted.push(item);
         }
         Ok(wanted)
+    }
+
+    /// One word as a name. The second one is where a value or a kind is put by mistake: it is not
+    /// repeated, and taken for a name only if it looks like one.
+    fn name(&self, word: &str, settings: &Settings, before: usize) -> Result<Name> {
+        if before == 0 || word.contains('=') {
+            return settings::name(word);
+        }
+        let kind = crate::generate::kind(word).is_some();
+        if self.generate.is_some() && kind && !settings.declares(word) {
+            return Err(Failure::usage(format!("`{word}` is a kind, not a name"))
+                .with_hint(format!("write `--generate={word}`")));
+        }
+        let like_a_name = |name: &Name| {
+            settings.declares(word) || !name.as_str().contains(|c: char| c.is_ascii_lowercase())
+        };
+        Name::new(word).ok().filter(like_a_name).ok_or_else(|| {
+            Failure::usage("a value is not given as an argument: other users and the shell's history would see it").with_hint(format!(
+                "give it on standard input: `printf %s \"$VALUE\" | secrets set {}`; if the second word is a name, set it by itself",
+                self.names[0]
+            ))
+        })
     }
 
     /// Whether to go on: a generated value never silently replaces one that is in use.
@@ -166,8 +199,16 @@ impl Args {
         } else {
             format!("replace {}", replaced.join(", "))
         };
-        self.consent
-            .given(session, settings.protected || replacing, &question)
+        let layers = names
+            .iter()
+            .map(|name| stack.layer_for(merged.items.get(name)))
+            .collect::<Result<Vec<_>>>()?;
+        let unguarded = stack.unguarded(layers.iter().copied());
+        if !unguarded.is_empty() && !replaced.is_empty() {
+            session.printer.say(format!("{question}{unguarded}"));
+        }
+        let needed = stack.protects(layers) || replacing;
+        self.consent.given(session, needed, &question)
     }
 
     /// The value of one name, from where the flags say.

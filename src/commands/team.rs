@@ -75,15 +75,27 @@ impl Add {
             format!(" to {}", member.environments.join(", "))
         };
         let question = format!("add {}{what} and seal the store anew", member.name);
-        if !self
-            .consent
-            .given(session, session.printer.can_ask(), &question)?
-        {
+        if !self.consent.given(session, true, &question)? {
+            return Ok(Exit::Done);
+        }
+        let opens = |known: &Member| {
+            known.name == member.name
+                && known.age == member.age
+                && known.sign == member.sign
+                && known.recovery == member.recovery
+                && (member.environments.iter())
+                    .all(|e| known.environments.iter().any(|k| k == e || k == "*"))
+        };
+        if folder.team()?.members().iter().any(opens) {
+            session.printer.say(format!(
+                "{} may open that already; nothing was changed",
+                self.name
+            ));
             return Ok(Exit::Done);
         }
         let resealed = folder.add(&member)?;
         session.printer.done(format!("{} added", self.name));
-        report(session, "added", &self.name, &resealed)?;
+        report(session, "added", &self.name, &resealed, json!({}))?;
         session.printer.hint("commit .secrets/ and let them pull");
         Ok(partly(&resealed))
     }
@@ -145,14 +157,29 @@ fn remove(session: &Session, project: &Project, name: &str, consent: Consent) ->
     }
     if !consent.given(
         session,
-        session.printer.can_ask(),
+        true,
         &format!("remove {name} and seal the store anew"),
     )? {
         return Ok(Exit::Done);
     }
     let removed = folder.remove(name)?;
     session.printer.done(format!("{name} removed"));
-    report(session, "removed", name, &removed.resealed)?;
+    let read: serde_json::Map<_, _> = removed
+        .could_read
+        .iter()
+        .map(|(e, names)| (e.clone(), names.iter().map(|n| json!(n.as_str())).collect()))
+        .collect();
+    let known = json!({"could-read": read, "not-known": removed.unknown});
+    report(session, "removed", name, &removed.resealed, known)?;
+    if !removed.unknown.is_empty() {
+        session.printer.warn(format!(
+            "what {name} has been able to read in {} is not known: you cannot open it",
+            removed.unknown.join(", ")
+        ));
+        session
+            .printer
+            .hint("someone who can looks with `secrets list -e NAME`");
+    }
     for (environment, names) in &removed.could_read {
         let list = names
             .iter()
@@ -175,6 +202,7 @@ fn report(
     verb: &str,
     name: &str,
     resealed: &[secrets_local::Resealed],
+    more: serde_json::Value,
 ) -> Result<()> {
     for item in resealed {
         match &item.outcome {
@@ -191,9 +219,12 @@ fn report(
             .iter()
             .map(|r| json!({"environment": r.environment, "resealed": r.outcome.is_ok()}))
             .collect();
-        session
-            .printer
-            .document(&json!({"schema": 1, verb: name, "documents": list}))?;
+        let mut document = json!({"schema": 1, verb: name, "documents": list});
+        if let (Some(document), serde_json::Value::Object(more)) = (document.as_object_mut(), more)
+        {
+            document.extend(more);
+        }
+        session.printer.document(&document)?;
     }
     Ok(())
 }

@@ -52,6 +52,8 @@ impl Args {
         let mut record = Record::load(dirs, &project.root)?;
         if self.revoke {
             Record::default().save(dirs, &project.root)?;
+            #[cfg(feature = "local")]
+            session.local_folder(&project.root).forget_accepted()?;
             session.printer.done(format!(
                 "nothing is trusted in {} any more",
                 project.root.display()

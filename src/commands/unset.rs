@@ -4,7 +4,7 @@ use secrets_api::{Change, Op, Select};
 use serde_json::json;
 
 use crate::cli::Consent;
-use crate::exit::{Exit, Failure, Result};
+use crate::exit::{Exit, Result};
 use crate::missing;
 use crate::session::Session;
 use crate::settings;
@@ -36,13 +36,7 @@ impl Args {
             let Some(held) = merged.items.get(name) else {
                 return Err(missing::failure(session, &settings, &stack, name));
             };
-            let layer = held.layer;
-            if !stack.layers[layer].provider.capabilities().writable {
-                let label = &stack.layers[layer].label;
-                return Err(Failure::usage(format!(
-                    "{name} comes from {label}, which cannot be written"
-                )));
-            }
+            let layer = stack.layer_to_remove(name, held)?;
             let when = stack.guard(layer, Some(&held.stored.meta));
             by_layer.entry(layer).or_default().push(Change {
                 name,
@@ -60,12 +54,24 @@ impl Args {
             .all(|&l| stack.layers[l].provider.capabilities().history);
         let warning = if keeps { "" } else { "; the value is not kept" };
         let question = format!("remove {list} from {}{warning}", settings.place());
-        let needed = settings.protected || session.printer.can_ask();
+        // What a store keeps can be brought back; the rest takes a person's word.
+        let layers = || by_layer.keys().copied();
+        let question = format!("{question}{}", stack.unguarded(layers()));
+        let needed = stack.protects(layers()) || !keeps;
         if !self.consent.given(session, needed, &question)? {
             return Ok(Exit::Done);
         }
+        let mut done = false;
         for (layer, changes) in &by_layer {
-            session.block_on(stack.write_all(&session.cx(), *layer, None, changes))?;
+            let outcome = session.block_on(stack.write_all(&session.cx(), *layer, None, changes));
+            outcome.map_err(|failure| {
+                failure.partly_if(
+                    done,
+                    "removed",
+                    "run the same command again without the names that are gone",
+                )
+            })?;
+            done = true;
         }
         if session.printer.json {
             let removed: Vec<_> = names
@@ -82,6 +88,11 @@ impl Args {
                 "{name} removed from {}",
                 stack.layers[held.layer].label
             ));
+            if stack.layers[held.layer].provider.capabilities().history {
+                session
+                    .printer
+                    .hint(format!("`secrets rollback {name}` brings it back"));
+            }
             if let Some(below) = held.covers.last() {
                 let label = &stack.layers[*below].label;
                 session.printer.warn(format!(

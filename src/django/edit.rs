@@ -34,13 +34,13 @@ pub fn edited(text: &str, key: &SecretKey, name: &str) -> Result<Edit> {
     let found = keys_in(text, path)
         .iter()
         .any(|k| matches!(k, SecretKey::Literal { span: s, .. } if s == span));
-    let (true, Some(value)) = (found, literal_in(text, span)) else {
+    if !found || literal_in(text, span).is_none() {
         return Err(Error::new(
             ErrorKind::Conflict,
             format!("{} has just been changed", path.display()),
         )
         .with_hint("run `secrets init` again"));
-    };
+    }
     let look = format!("os.environ[\"{name}\"]");
     let replaced = |with: &str| {
         let mut out = String::with_capacity(text.len() + with.len());
@@ -49,18 +49,13 @@ pub fn edited(text: &str, key: &SecretKey, name: &str) -> Result<Edit> {
         out.push_str(&text[span.end..]);
         out
     };
-    let new_text = with_import(&replaced(&look)).ok_or_else(|| {
+    let new_text = with_import(&replaced(&look), span.start).ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidConfig,
             format!("{} is no Python we can read", path.display()),
         )
     })?;
-    // A key may stand a second time, in a comment: nothing of it is shown.
-    let masked = |text: &str| match value.expose_text() {
-        Some(key) if !key.is_empty() => text.replace(key, "…"),
-        _ => text.to_owned(),
-    };
-    let (old, new) = (Zeroizing::new(masked(&replaced(MASK))), masked(&new_text));
+    let (old, new) = (masked(&replaced(MASK), name), masked(&new_text, name));
     let shown = TextDiff::from_lines(old.as_str(), new.as_str())
         .unified_diff()
         .context_radius(1)
@@ -73,8 +68,45 @@ pub fn edited(text: &str, key: &SecretKey, name: &str) -> Result<Edit> {
     Ok(Edit { new_text, diff })
 }
 
-/// The text with `import os` in it.
-fn with_import(text: &str) -> Option<String> {
+/// The text with every string masked but `name`, and every comment: other keys may stand beside the
+/// one that moves.
+fn masked(text: &str, name: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let mut at = 0;
+    for token in tokens(text).unwrap_or_default() {
+        without_comments(&text[at..token.span.start], &mut out);
+        let written = &text[token.span.clone()];
+        let is_string = matches!(token.kind, Kind::String { .. });
+        if is_string && written.trim_matches(['"', '\'']) != name {
+            out.push_str(MASK);
+            // As many lines as before: the difference is shown by line.
+            out.extend(written.matches('\n'));
+        } else {
+            out.push_str(written);
+        }
+        at = token.span.end;
+    }
+    without_comments(&text[at..], &mut out);
+    out
+}
+
+/// What stands between tokens: blanks, line ends, comments.
+fn without_comments(between: &str, out: &mut String) {
+    for line in between.split_inclusive('\n') {
+        match line.split_once('#') {
+            None => out.push_str(line),
+            Some((blanks, comment)) => {
+                out.push_str(blanks);
+                out.push_str("# …");
+                out.push_str(&comment[comment.trim_end_matches(['\r', '\n']).len()..]);
+            }
+        }
+    }
+}
+
+/// The text with `import os` in force at this place: one that stands inside a block or a function, or
+/// further down, does not count.
+fn with_import(text: &str, place: usize) -> Option<String> {
     let tokens = tokens(text)?;
     let lines: Vec<&[Token]> = tokens
         .split(|t| t.kind == Kind::LineEnd)
@@ -85,18 +117,24 @@ fn with_import(text: &str) -> Option<String> {
             .map(|t| &text[t.span.clone()])
             .collect::<Vec<_>>()
     };
-    if lines.iter().any(|line| imports_os(&words(line))) {
+    let top_level = |line: &&&[Token]| {
+        line.first().is_some_and(|t| {
+            t.span.start == 0 || text[..t.span.start].ends_with(['\n', '\u{feff}'])
+        })
+    };
+    let before = |line: &&&[Token]| line.first().is_some_and(|t| t.span.start < place);
+    let in_force = |line: &&&[Token]| top_level(line) && before(line);
+    if lines
+        .iter()
+        .filter(in_force)
+        .any(|line| imports_os(&words(line)))
+    {
         return Some(text.to_owned());
     }
     // Before the first import that is not from `__future__`; else before the first statement that
     // is no docstring.
     let is_import =
         |line: &&&[Token]| matches!(words(line).as_slice(), ["import", ..] | ["from", ..]);
-    let top_level = |line: &&&[Token]| {
-        line.first().is_some_and(|t| {
-            t.span.start == 0 || text[..t.span.start].ends_with(['\n', '\u{feff}'])
-        })
-    };
     let is_head = |line: &&&[Token]| {
         let words = words(line);
         words.get(1) == Some(&"__future__")
@@ -105,7 +143,7 @@ fn with_import(text: &str) -> Option<String> {
     let first = lines
         .iter()
         .filter(|l| !is_head(l))
-        .find(|l| is_import(l) && top_level(l));
+        .find(|l| is_import(l) && in_force(l));
     let first = first.or_else(|| lines.iter().find(|l| !is_head(l)))?;
     let at = first.first()?.span.start;
     let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
@@ -197,5 +235,34 @@ mod tests {
             edit.new_text.contains("# was: canary-key"),
             "the file's own text is not touched"
         );
+    }
+
+    #[test]
+    fn other_keys_beside_it_are_not_shown_either() {
+        for beside in [
+            "SECRET_KEY_FALLBACKS = ['canary-old']",
+            "SECRET_KEY += 'canary-tail'",
+            "X = r'canary'  # canary",
+        ] {
+            let edit = edit(&format!("SECRET_KEY = 'canary-key'\n{beside}\n"));
+            assert!(!edit.diff.contains("canary"), "{}", edit.diff);
+            assert!(edit.new_text.contains(beside));
+        }
+    }
+
+    #[test]
+    fn an_import_that_is_not_in_force_there_does_not_count() {
+        for (before, after) in [
+            (
+                "SECRET_KEY = 'a'\nimport os\n",
+                "import os\n\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\nimport os\n",
+            ),
+            (
+                "def f():\n    import os\nSECRET_KEY = 'a'\n",
+                "import os\n\ndef f():\n    import os\nSECRET_KEY = os.environ[\"SECRET_KEY\"]\n",
+            ),
+        ] {
+            assert_eq!(edit(before).new_text, after);
+        }
     }
 }

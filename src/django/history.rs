@@ -26,6 +26,38 @@ const HARMLESS: &[&str] = &[
     "submodule.recurse=false",
 ];
 
+/// A git that runs nothing of the repository's choosing, quiet, in this folder.
+fn git(root: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(root);
+    HARMLESS.iter().for_each(|setting| {
+        command.args(["-c", setting]);
+    });
+    command
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SECRETS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Whether git keeps this file; no where there is no git, or no repository.
+pub fn is_tracked(root: &Path, path: &Path) -> bool {
+    let mut command = git(root);
+    command
+        .args(["ls-files", "--error-unmatch", "--"])
+        .arg(path);
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// Whether any commit of any branch has the key in this file; `None` where there is no git, or no
 /// repository.
 ///
@@ -36,11 +68,7 @@ pub fn key_in_git_history(
     path: &Path,
     key: &SecretValue,
 ) -> std::io::Result<Option<bool>> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(root);
-    HARMLESS.iter().for_each(|setting| {
-        command.args(["-c", setting]);
-    });
+    let mut command = git(root);
     command
         .args([
             "log",
@@ -53,18 +81,7 @@ pub fn key_in_git_history(
             "--",
         ])
         .arg(path)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_NO_LAZY_FETCH", "1")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SECRETS_") {
-            command.env_remove(name);
-        }
-    }
+        .stdout(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -11,6 +11,6 @@ mod tokens;
 
 pub use edit::{Edit, edited};
 pub use gitignore::gitignore_lines;
-pub use history::key_in_git_history;
+pub use history::{is_tracked, key_in_git_history};
 pub use project::{Project, find};
 pub use settings::{SecretKey, literal, secret_keys};

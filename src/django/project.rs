@@ -34,6 +34,16 @@ pub struct Project {
     pub settings: Vec<PathBuf>,
 }
 
+impl Project {
+    /// The package of the settings, where `wsgi.py` lies by custom: `shop`.
+    pub fn package(&self) -> Option<String> {
+        let settings = self.settings.first()?.strip_prefix(&self.root).ok()?;
+        let first = settings.components().next()?.as_os_str().to_str()?;
+        settings.parent().filter(|p| !p.as_os_str().is_empty())?;
+        Some(first.to_owned())
+    }
+}
+
 /// Finds the project that `start` lies in or above.
 ///
 /// # Errors

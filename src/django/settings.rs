@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use secrets_api::{Error, ErrorKind, Result, SecretValue, Zeroizing};
+use secrets_api::{Error, ErrorKind, Name, Result, SecretValue, Zeroizing};
 use secrets_platform::files;
 
 use super::project::Project;
 use super::tokens::{Kind, Token, tokens};
 
 /// The setting.
-pub(super) const NAME: &str = "SECRET_KEY";
+pub(super) const SETTING: &str = "SECRET_KEY";
 /// Settings are not larger, in bytes.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// Words by which an expression reads its environment: `os.environ`, `os.getenv`, django-environ,
@@ -46,6 +46,8 @@ pub enum SecretKey {
         line: usize,
         /// Whether the code also holds a value for when there is none.
         default_literal: bool,
+        /// The variable it is read from, as far as that can be seen.
+        variable: Option<Name>,
     },
     /// It is computed in some other way.
     Computed {
@@ -113,7 +115,7 @@ fn assignment<'a>(text: &str, tokens: &'a [Token], index: usize) -> Option<&'a [
             tokens[index - 1].kind,
             Kind::LineEnd | Kind::Mark(';' | ':')
         );
-    if tokens[index].kind != Kind::Name || word(&tokens[index]) != NAME || !begins {
+    if tokens[index].kind != Kind::Name || word(&tokens[index]) != SETTING || !begins {
         return None;
     }
     let rest = &tokens[index + 1..];
@@ -159,10 +161,15 @@ fn classify(
         let default_literal = strings()
             .skip(1)
             .any(|t| text[t.span.clone()].trim_matches(['"', '\'']).len() > 1);
+        let first = strings().next().map(|t| &text[t.span.clone()]);
+        let variable = first
+            .and_then(super::literal::decode)
+            .and_then(|name| Name::new(&name).ok());
         return SecretKey::Environment {
             path,
             line,
             default_literal,
+            variable,
         };
     }
     SecretKey::Computed { path, line }
@@ -261,8 +268,16 @@ mod tests {
         ] {
             match one(text) {
                 SecretKey::Environment {
-                    default_literal, ..
-                } => assert_eq!(default_literal, default, "{text}"),
+                    default_literal,
+                    variable,
+                    ..
+                } => {
+                    assert_eq!(default_literal, default, "{text}");
+                    assert!(
+                        variable.is_some_and(|v| text.contains(v.as_str())),
+                        "{text}"
+                    );
+                }
                 other => panic!("{text}: {other:?}"),
             }
         }

@@ -61,7 +61,10 @@ const RULES: &[Rule] = &[
     exact("PYTHONPLATLIBDIR", "Python loads its library from it"),
     exact("PYTHONPYCACHEPREFIX", "Python loads compiled code from it"),
     exact("GUNICORN_CMD_ARGS", "gunicorn takes arguments from it"),
-    exact("UWSGI_INI", "uWSGI reads its configuration from it"),
+    starting("UWSGI_", "uWSGI takes options from it"),
+    exact("PYTEST_ADDOPTS", "pytest takes arguments from it"),
+    exact("PYTEST_PLUGINS", "pytest loads what it names"),
+    starting("PIP_", "pip takes options from it"),
     // Other interpreters and their tools.
     exact("NODE_OPTIONS", "node loads what it names"),
     exact("NODE_PATH", "node loads modules from it"),
@@ -91,6 +94,23 @@ const RULES: &[Rule] = &[
     exact("LESSOPEN", "less runs it"),
     exact("LESSCLOSE", "less runs it"),
     exact("MANPAGER", "man runs it"),
+    exact("PSQL_PAGER", "psql runs it"),
+    exact("SYSTEMD_PAGER", "systemd's tools run it"),
+    exact("SSH_ASKPASS", "ssh runs it"),
+    exact("SUDO_ASKPASS", "sudo runs it"),
+    starting("NPM_CONFIG_", "npm takes options from it"),
+    starting("npm_config_", "npm takes options from it"),
+    exact("SSLKEYLOGFILE", "programs write the keys of their connections into it"),
+    // Where programs look for their own configuration, and code in it.
+    exact("HOME", "programs read their configuration from it"),
+    exact("XDG_CONFIG_HOME", "programs read their configuration from it"),
+    exact("XDG_CONFIG_DIRS", "programs read their configuration from it"),
+    exact("XDG_DATA_DIRS", "programs load files from it"),
+    exact("MAKEFLAGS", "make takes options from it"),
+    exact("MALLOC_TRACE", "the C library writes into the file it names"),
+    exact("CARGO_HOME", "cargo reads its configuration from it"),
+    exact("RUSTC_WRAPPER", "cargo runs it"),
+    exact("FPATH", "a shell loads functions from it"),
 ];
 
 /// Why `name` is dangerous to pass on; `None` if it is not. `*_PROXY` and the like are not here:

@@ -111,6 +111,25 @@ fn dotenv_parse(bytes: &[u8]) -> Result<Items> {
         .collect())
 }
 
+/// The names of a `.env` text whose values are put together from others.
+///
+/// # Errors
+/// As [`Format::parse`].
+#[cfg(feature = "dotenv")]
+pub fn derived(bytes: &[u8]) -> Result<Vec<Name>> {
+    let entries = secrets_dotenv::parse(secrets_dotenv::Dialect::default(), bytes)?;
+    let derived = entries.into_iter().filter(|entry| entry.derived);
+    Ok(derived
+        .filter_map(|entry| Name::new(&entry.name).ok())
+        .collect())
+}
+
+/// The same without the provider: there is nothing to read.
+#[cfg(not(feature = "dotenv"))]
+pub fn derived(_: &[u8]) -> Result<Vec<Name>> {
+    Ok(Vec::new())
+}
+
 #[cfg(not(feature = "dotenv"))]
 fn dotenv_render(_: &BTreeMap<Name, SecretValue>) -> Result<SecretValue> {
     Err(Error::unsupported(

@@ -7,6 +7,9 @@ use secrets_api::{
 
 use super::Again;
 
+/// How long a read-back may take beyond the deadline.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Writes once. Where the answer is lost, or a repeated guarded write meets a conflict that may be
 /// its own earlier effect, the store is read back: what we wanted is there → done; else the write
 /// may be sent again (`Unavailable`) or, where that could apply it twice, is `OutcomeUnknown`.
@@ -20,7 +23,10 @@ pub(super) async fn write(
 ) -> Result<Written> {
     let deadline = tokio::time::Instant::from_std(cx.deadline);
     let error = match tokio::time::timeout_at(deadline, store.write(cx, base, changes)).await {
-        Ok(Ok(written)) => return Ok(written),
+        Ok(Ok(mut written)) => {
+            settle_items(store, changes, &mut written).await;
+            return Ok(written);
+        }
         Ok(Err(error)) => error,
         Err(_) => Error::new(
             ErrorKind::OutcomeUnknown,
@@ -32,7 +38,7 @@ pub(super) async fn write(
         return Err(error);
     }
     // The deadline may be over: reading back is worth a little more.
-    let grace = Ctx::within(std::time::Duration::from_secs(2));
+    let grace = Ctx::within(GRACE);
     let limit = tokio::time::Instant::from_std(grace.deadline);
     match tokio::time::timeout_at(limit, read_back(store, &grace, changes)).await {
         Ok(Ok(Some(written))) => Ok(written),
@@ -48,6 +54,26 @@ pub(super) async fn write(
         )
         .with_hint("look with `secrets list` or `secrets history` before doing it again")
         .with_source(error)),
+    }
+}
+
+/// Reads back each change whose own answer was lost, in stores that answer one by one.
+async fn settle_items(store: &dyn Provider, changes: &[Change<'_>], written: &mut Written) {
+    for (change, item) in changes.iter().zip(&mut written.items) {
+        if !item
+            .as_ref()
+            .is_err_and(|e| e.kind() == ErrorKind::OutcomeUnknown)
+        {
+            continue;
+        }
+        let grace = Ctx::within(GRACE);
+        let limit = tokio::time::Instant::from_std(grace.deadline);
+        let back = read_back(store, &grace, std::slice::from_ref(change));
+        if let Ok(Ok(Some(mut found))) = tokio::time::timeout_at(limit, back).await
+            && let Some(answer) = found.items.pop()
+        {
+            *item = answer;
+        }
     }
 }
 

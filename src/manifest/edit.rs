@@ -80,9 +80,10 @@ pub fn initial(
     let mut text = format!(
         "# Names, kinds and stores of this project's secrets. Never a value: commit this file.\n\
          \n[project]\nname = {}\ndefault-environment = {}\n\
-         \n[environments.{environment}]\n# layers: later ones win\nsource = {list}\n",
+         \n[environments.{}]\n# layers: later ones win\nsource = {list}\n",
         value(project),
         value(environment),
+        toml_edit::Key::new(environment),
     );
     for (name, kind) in secrets {
         text.push_str(&format!("\n[secrets.{name}]\n"));

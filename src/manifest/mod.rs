@@ -8,8 +8,8 @@ mod parse;
 pub mod trust;
 
 pub use edit::{Editor, initial};
-pub use find::{FILE_NAME, Found, find};
+pub use find::{FILE_NAME, Found, find, owned_by_us};
 pub use model::{
     Auth, Encoding, Environment, Manifest, Project, Required, Rotate, Secret, Store, schema,
 };
-pub use parse::parse;
+pub use parse::{LABEL, is_label, parse};

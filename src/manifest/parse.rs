@@ -42,13 +42,7 @@ pub fn parse(text: &str, path: &str) -> Result<Manifest> {
             }
             (None, Ok(_)) => {
                 let place = place(text, e.span().map_or(0, |s| s.start));
-                let why = e
-                    .message()
-                    .lines()
-                    .next()
-                    .unwrap_or("unexpected")
-                    .to_owned();
-                Failure::usage(format!("{path}:{place}: {why}"))
+                Failure::usage(format!("{path}:{place}: {}", expected(e.message())))
             }
         }
     })?;
@@ -60,6 +54,26 @@ pub fn parse(text: &str, path: &str) -> Result<Manifest> {
         }
     })?;
     Ok(manifest)
+}
+
+/// What a type error says was expected, without what it found there, which may be a pasted value:
+/// serde writes `invalid type: string "…", expected a boolean`.
+fn expected(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    match line.rsplit_once("expected ") {
+        Some((_, wanted))
+            if line.starts_with("invalid ") || line.starts_with("unknown variant") =>
+        {
+            match wanted.strip_prefix("struct ") {
+                Some(what) => format!("a table is expected here ({})", what.to_lowercase()),
+                None => format!("{wanted} is expected here"),
+            }
+        }
+        _ if line.starts_with("missing field") || line.starts_with("duplicate key") => {
+            line.to_owned()
+        }
+        _ => "this is not what belongs here".to_owned(),
+    }
 }
 
 /// `line:column`, both from 1, the column in characters.
@@ -165,8 +179,7 @@ fn check(manifest: &Manifest) -> Result<(), (Vec<String>, Failure)> {
     }
     for (name, environment) in &manifest.environments {
         if !is_label(name) {
-            let why = "an environment's name holds letters, digits, `-`, `_` and `.`, starting with a letter or digit";
-            return Err((at(&["environments", name]), Failure::usage(why)));
+            return Err((at(&["environments", name]), Failure::usage(LABEL)));
         }
         if let Some(parent) = &environment.inherit {
             known_environment(parent, at(&["environments", name, "inherit"]))?;
@@ -209,7 +222,11 @@ fn check(manifest: &Manifest) -> Result<(), (Vec<String>, Failure)> {
     Ok(())
 }
 
-fn is_label(name: &str) -> bool {
+/// What an environment may be called.
+pub const LABEL: &str = "an environment's name holds letters, digits, `-`, `_` and `.`, starting with a letter or digit";
+
+/// Whether an environment or a store may be called so.
+pub fn is_label(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.len() <= 100
         && name
@@ -305,8 +322,22 @@ mod tests {
         let text = failure("[project]\nname = hunter2canary\n");
         assert!(text.starts_with("secrets.toml:2:8: "), "{text}");
         assert!(!text.contains("hunter2canary"), "{text}");
-        let text = failure("[project]\nname = 7\n");
-        assert!(text.starts_with("secrets.toml:2:8: "), "{text}");
+        for (manifest, want) in [
+            (
+                "[project]\nname = 7\n",
+                "secrets.toml:2:8: a string is expected here",
+            ),
+            (
+                "[secrets]\nSECRET_KEY = \"hunter2canary\"\n",
+                "secrets.toml:2:14: a table is expected here (secret)",
+            ),
+            (
+                "[secrets.A]\nsensitive = \"hunter2canary, expected canary\"\n",
+                "secrets.toml:2:13: a boolean is expected here",
+            ),
+        ] {
+            assert_eq!(failure(manifest), want);
+        }
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
         ] {
             for store in list.iter().filter(|s| s.contains(':')) {
                 if StoreUri::parse(store).is_ok_and(|uri| uri_needs_trust(&uri, root)) {
-                    lines.push(format!("environment {name} {verb} {store}"));
+                    let leads = leads_to(store, root);
+                    lines.push(format!("environment {name} {verb} {store}{leads}"));
                 }
             }
         }
@@ -71,18 +72,32 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
     lines
 }
 
+/// Where the path of an address really leads, if a link in it leads elsewhere: a part of the claim,
+/// so that another target takes another word.
+fn leads_to(store: &str, root: &Path) -> String {
+    let Ok(uri) = StoreUri::parse(store) else {
+        return String::new();
+    };
+    let path = root.join(uri.location());
+    let is_path = registry::find(uri.scheme()).is_some_and(|p| p.reach == Reach::Path);
+    match path.canonicalize() {
+        Ok(real) if is_path && path.is_symlink() => format!(" (which is {})", real.display()),
+        _ => String::new(),
+    }
+}
+
 /// Whether using this store takes a person's word.
 pub fn uri_needs_trust(uri: &StoreUri, root: &Path) -> bool {
     match registry::find(uri.scheme()).map(|entry| entry.reach) {
         Some(Reach::Project) => false,
-        Some(Reach::Path) => !inside(root, Path::new(uri.location())),
+        Some(Reach::Path) => !is_inside(root, Path::new(uri.location())),
         Some(Reach::Beyond) | None => true,
     }
 }
 
 /// Whether `path`, relative to `root`, stays inside it: by its words, and where it exists also
 /// after following links.
-fn inside(root: &Path, path: &Path) -> bool {
+pub fn is_inside(root: &Path, path: &Path) -> bool {
     let mut depth = 0_i32;
     let relative = path.strip_prefix(root).unwrap_or(path);
     for component in relative.components() {
@@ -225,7 +240,7 @@ mod tests {
                 "environment dev reads dotenv:/etc/env",
                 "environment dev reads dotenv:a/../../up",
                 "environment dev reads dotenv:dangling",
-                "environment dev reads dotenv:link",
+                "environment dev reads dotenv:link (which is /etc/passwd)",
                 "environment dev reads keyring:x",
                 "environment dev writes aws:x",
                 "name PATH is passed on",

@@ -39,7 +39,8 @@ fn failures_of_our_own_have_their_own_codes() {
     sandbox.secrets("exec --no-such-flag -- true").ends(125);
     sandbox
         .secrets("exec --store dotenv:none/.env -- true")
-        .ends(0);
+        .ends(125)
+        .says("dotenv:none/.env is not there");
     sandbox
         .secrets("exec --store nowhere -- true")
         .ends(125)
@@ -169,6 +170,7 @@ fn nothing_starts_without_what_is_required() {
         .says("missing: KEY")
         .says("secrets set KEY");
     assert!(!sandbox.path("started").exists());
+    sandbox.write(".env", "");
     sandbox
         .secrets_with(["exec", "-e", "ci", "--", "sh", "-c", "echo $DEBUG"])
         .succeeds()
@@ -279,4 +281,129 @@ fn a_sigpipe_that_was_ignored_stays_ignored() {
         0,
         "{text}"
     );
+}
+
+#[test]
+fn nothing_starts_without_a_store_that_has_to_be_there() {
+    let sandbox = Sandbox::initialised();
+    sandbox.secrets("set DATABASE_URL").input("x").succeeds();
+    for store in ["local:prodution", "dotenv:typo.env"] {
+        sandbox
+            .secrets_with(["exec", "--store", store, "--", "touch", "started"])
+            .ends(125)
+            .says(&format!("{store} is not there"));
+    }
+    // A document that was seen here and has vanished is not an empty one.
+    std::fs::remove_file(sandbox.path(".secrets/dev.age")).unwrap();
+    for line in ["exec -- touch started", "list", "set NEW --generate"] {
+        let done = sandbox.secrets(line).done();
+        assert!(matches!(done.status, 4 | 125), "{line}: {}", done.err);
+        done.says("dev.age is gone: generation 2 of it was seen here")
+            .says("git checkout .secrets/dev.age");
+    }
+    assert!(!sandbox.path("started").exists());
+    assert!(!sandbox.path(".secrets/dev.age").exists());
+}
+
+#[test]
+fn a_lower_layer_may_be_missing_and_the_last_may_not() {
+    let sandbox = Sandbox::with_manifest(
+        "[environments.dev]\nsource = [\"dotenv:.env\", \"dotenv:.env.prod\"]\n",
+    );
+    sandbox.write(".env.prod", "A=1\n");
+    sandbox.secrets("exec -- true").succeeds();
+    sandbox.write(".env", "A=dev\n");
+    std::fs::remove_file(sandbox.path(".env.prod")).unwrap();
+    sandbox
+        .secrets("exec -- true")
+        .ends(125)
+        .says("dotenv:.env.prod is not there");
+}
+
+#[test]
+fn an_environment_that_nothing_says_anything_of_starts_nothing() {
+    let sandbox = with_env("A=1\n");
+    sandbox
+        .secrets("exec -e prodcution -- true")
+        .ends(125)
+        .says("no secrets.toml");
+    sandbox
+        .secrets("exec -- true")
+        .env("SECRETS_ENV", "production")
+        .ends(125);
+}
+
+#[test]
+fn the_env_store_hands_on_neither_our_credentials_nor_another_name_for_them() {
+    let sandbox = Sandbox::new();
+    for store in ["env:", "env:?prefix=SECRETS_", "env:?prefix=VAULT_"] {
+        let done = sandbox
+            .secrets_with(["exec", "--store", store, "--", "env"])
+            .env("SECRETS_IDENTITY", "canary-identity")
+            .env("VAULT_TOKEN", "canary-token")
+            .env("APP_KEY", "kept")
+            .succeeds()
+            .hides("canary");
+        assert!(done.text().contains("APP_KEY=kept"), "{store}");
+    }
+}
+
+#[test]
+fn a_link_does_not_lead_to_another_project_s_store() {
+    let (victim, evil) = (Sandbox::initialised(), Sandbox::new());
+    victim.secrets("set PAYROLL_KEY").input("canary").succeeds();
+    evil.write("secrets.toml", victim.read("secrets.toml"));
+    let identity = victim.home().join(".config/secrets/identity");
+    let run = |line: &str| {
+        evil.secrets(line)
+            .env("SECRETS_IDENTITY_FILE", &identity)
+            .input("new")
+    };
+    std::os::unix::fs::symlink(victim.path(".secrets"), evil.path(".secrets")).unwrap();
+    for line in [
+        "exec -- env",
+        "set PAYROLL_KEY",
+        "get PAYROLL_KEY",
+        "init --no-recovery",
+    ] {
+        let done = run(line).done();
+        assert!(matches!(done.status, 4 | 125), "{line}: {}", done.err);
+        done.hides("canary").says("is a link");
+    }
+    std::fs::remove_file(evil.path(".secrets")).unwrap();
+    std::fs::create_dir(evil.path(".secrets")).unwrap();
+    for name in ["recipients.toml", "dev.age"] {
+        let from = victim.path(".secrets").join(name);
+        std::os::unix::fs::symlink(from, evil.path(".secrets").join(name)).unwrap();
+    }
+    run("exec -- env")
+        .ends(125)
+        .hides("canary")
+        .says("is a link");
+    victim
+        .secrets("get PAYROLL_KEY")
+        .succeeds()
+        .prints("canary\n");
+}
+
+#[test]
+fn a_file_that_is_used_unnamed_is_our_own_and_lies_here() {
+    let (sandbox, other) = (Sandbox::new(), Sandbox::new());
+    other.write(".env", "A=elsewhere\n");
+    std::os::unix::fs::symlink(other.path(".env"), sandbox.path(".env")).unwrap();
+    sandbox
+        .secrets("exec -- true")
+        .ends(125)
+        .says("leads out of this folder");
+    sandbox
+        .secrets("get A --store dotenv:.env")
+        .succeeds()
+        .prints("elsewhere\n");
+    // A manifest that is a link to nowhere is not "no manifest".
+    let sandbox = with_env("A=1\n");
+    std::os::unix::fs::symlink("nowhere", sandbox.path("secrets.toml")).unwrap();
+    sandbox
+        .secrets("exec -- true")
+        .ends(125)
+        .says("secrets.toml");
 }

@@ -223,3 +223,108 @@ fn a_recovery_key_is_sealed_to() {
         .ends(2)
         .says("age1");
 }
+
+#[test]
+fn the_variable_that_the_settings_read_is_the_one_declared() {
+    let sandbox = django(&[(
+        "shop/settings.py",
+        "import os\nSECRET_KEY = os.environ['DJANGO_SECRET_KEY']\n",
+    )]);
+    sandbox
+        .secrets("init --yes --no-recovery")
+        .succeeds()
+        .says("secrets set DJANGO_SECRET_KEY --generate, then secrets exec -- gunicorn shop.wsgi");
+    let manifest = sandbox.read("secrets.toml");
+    assert!(
+        manifest.contains("[secrets.DJANGO_SECRET_KEY]"),
+        "{manifest}"
+    );
+    assert!(!manifest.contains("[secrets.SECRET_KEY]"), "{manifest}");
+}
+
+#[test]
+fn several_keys_are_told_apart_and_a_second_run_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("manage.py", MANAGE);
+    sandbox.write("shop/settings/__init__.py", "");
+    sandbox.write("shop/settings/base.py", "SECRET_KEY = 'key-one-canary'\n");
+    sandbox.write(
+        "shop/settings/local.py",
+        "from .base import *\nSECRET_KEY = 'key-two-canary'\n",
+    );
+    sandbox
+        .secrets("init --yes --no-recovery")
+        .succeeds()
+        .says("another literal SECRET_KEY, left alone")
+        .hides("canary");
+    let before = state(&sandbox);
+    sandbox.secrets("init --yes").succeeds().hides("canary");
+    assert_eq!(state(&sandbox), before);
+
+    let twice = "if X:\n    SECRET_KEY = 'a-canary'\nelse:\n    SECRET_KEY = 'b-canary'\n";
+    let sandbox = django(&[("shop/settings.py", twice)]);
+    sandbox
+        .secrets("init --yes --no-recovery")
+        .succeeds()
+        .says("assigned in several places");
+    assert_eq!(sandbox.read("shop/settings.py"), twice);
+    sandbox.secrets("init --yes").succeeds();
+}
+
+#[test]
+fn only_the_project_s_own_env_file_is_moved_and_bytes_stay_bytes() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write(
+        "secrets.toml",
+        "[environments.dev]\nsource = [\"dotenv:shared.env\", \"dotenv:.env\", \"local:\"]\n[secrets.BIN]\nencoding = \"base64\"\n",
+    );
+    sandbox.write("shared.env", "SHARED=1\n");
+    sandbox.write(".env", "BIN=AAEC/w==\n");
+    sandbox.secrets("init --move-env").succeeds();
+    assert_eq!(sandbox.read("shared.env"), "SHARED=1\n");
+    assert_eq!(sandbox.read(".env"), "");
+    assert_eq!(
+        sandbox.secrets("get BIN --raw").succeeds().out,
+        [0, 1, 2, 255]
+    );
+}
+
+#[test]
+fn nothing_outside_the_project_is_written_through_a_link() {
+    let sandbox = django(&[]);
+    let outside = sandbox.home().join("bashrc");
+    std::fs::write(&outside, "# mine\n").unwrap();
+    std::os::unix::fs::symlink(&outside, sandbox.path(".gitignore")).unwrap();
+    sandbox
+        .secrets("init --yes --no-recovery")
+        .succeeds()
+        .says(".gitignore is a link that leads out of the project");
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "# mine\n");
+}
+
+#[test]
+fn what_is_wrong_with_the_flags_is_said_before_anything_is_written() {
+    for line in ["init --recovery garbage", "init -e my/env"] {
+        let sandbox = django(&[]);
+        let before = state(&sandbox);
+        sandbox.secrets(line).ends(2);
+        assert_eq!(state(&sandbox), before, "{line}");
+    }
+    let sandbox = django(&[]);
+    sandbox.secrets("init -e eu.prod --no-recovery").succeeds();
+    sandbox.secrets("list").succeeds();
+}
+
+#[test]
+fn a_tracked_env_file_is_told_and_json_says_what_was_done() {
+    let sandbox = django(&[(".env", "A=1\n")]);
+    for line in ["init -q", "add .env"] {
+        sandbox.command("git", line.split(' ')).succeeds();
+    }
+    let done = sandbox
+        .secrets("init --yes --no-recovery --json")
+        .succeeds();
+    assert_eq!(done.json()["changed"], true);
+    done.says(".env is in source control")
+        .says("git rm --cached .env");
+}

@@ -245,3 +245,56 @@ fn an_editor_writes_what_was_changed_and_leaves_no_file() {
     assert!(seen.starts_with("-rw-------\n/dev/shm/"), "{seen}");
     assert!(!std::path::Path::new(seen.lines().nth(1).unwrap()).exists());
 }
+
+#[test]
+fn what_was_pasted_in_the_wrong_place_is_not_repeated() {
+    let sandbox = Sandbox::initialised();
+    for words in [
+        &["DATABASE_URL=postgres://u:canary@h"][..],
+        &["set", "KEY", "--Canary7"],
+        &["get", "KEY", "Xcanary"],
+    ] {
+        let done = sandbox.secrets_with(words).done();
+        assert_eq!(done.status, 2, "{words:?}");
+        assert!(!done.err.to_lowercase().contains("canary"), "{}", done.err);
+    }
+    sandbox
+        .secrets("exce -- true")
+        .ends(2)
+        .says("unrecognized subcommand 'exce'")
+        .says("'exec'");
+    sandbox.secrets("get exec --bogus").ends(2);
+    sandbox.write("secrets.toml", "[secrets]\nSECRET_KEY = \"canary\"\n");
+    sandbox
+        .secrets("list")
+        .ends(2)
+        .hides("canary")
+        .says("secrets.toml:2:14: a table is expected here");
+}
+
+#[test]
+fn a_manifest_sends_no_commands_to_the_terminal() {
+    let sandbox = Sandbox::new();
+    for text in [
+        "[environments.dev]\nsource = [\"\\u001b]0;evil\\u0007\"]\n",
+        "\"\\u001b[2Jevil\" = 1\n",
+        "[project]\ndefault-environment = \"\\u001b[2Jevil\"\n",
+    ] {
+        sandbox.write("secrets.toml", text);
+        for verb in ["list", "trust --no-input", "doctor"] {
+            let done = sandbox.secrets(verb).done();
+            assert!(!done.err.contains('\u{1b}'), "{verb}: {:?}", done.err);
+            assert!(!done.text().contains('\u{1b}'), "{verb}: {:?}", done.text());
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_left_out_by_mistake_is_told() {
+    let sandbox = Sandbox::initialised();
+    sandbox.secrets("set API_KEY").input("x").succeeds();
+    sandbox
+        .secrets("exec --except API_KYE -- true")
+        .ends(125)
+        .says("did you mean `API_KEY`?");
+}

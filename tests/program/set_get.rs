@@ -85,7 +85,7 @@ fn later_layers_win_and_a_change_goes_to_the_layer_that_supplies_the_name() {
     sandbox.secrets("set C").input("c").succeeds();
     assert_eq!(sandbox.read(".env.local"), "A=high\nC=c\n");
     sandbox
-        .secrets("unset A")
+        .secrets("unset A --yes")
         .succeeds()
         .says("A now has its value from dotenv:.env");
     sandbox.secrets("get A").succeeds().prints("low\n");
@@ -188,4 +188,68 @@ fn bytes_are_kept_as_base64_where_the_manifest_says_so() {
     sandbox.secrets("set KEY --from-file key.bin").succeeds();
     assert_eq!(sandbox.read(".env"), "KEY=AAH/\n");
     assert_eq!(sandbox.secrets("get KEY --raw").succeeds().out, [0, 1, 255]);
+}
+
+const INHERITING: &str = "[environments.dev]\nsource = [\"local:\"]\n\
+    [environments.production]\ninherit = \"dev\"\nsource = [\"local:\"]\nprotected = true\n";
+
+#[test]
+fn what_is_inherited_is_read_and_never_written() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write("secrets.toml", INHERITING);
+    sandbox.secrets("set KEY -e dev").input("dev").succeeds();
+    sandbox
+        .secrets("get KEY -e production -v")
+        .succeeds()
+        .prints("dev\n")
+        .says("local:dev, local:");
+    sandbox
+        .secrets("unset KEY -e production --yes")
+        .ends(2)
+        .says("inherited from dev");
+    sandbox
+        .secrets("set KEY -e production --yes")
+        .input("production")
+        .succeeds();
+    sandbox.secrets("get KEY -e dev").succeeds().prints("dev\n");
+    sandbox
+        .secrets("get KEY -e production")
+        .succeeds()
+        .prints("production\n");
+    assert!(sandbox.path(".secrets/production.age").exists());
+}
+
+#[test]
+fn a_protected_environment_s_store_asks_however_it_is_reached() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write("secrets.toml", INHERITING);
+    for line in [
+        "set KEY -e production",
+        "set KEY -e dev --store local:production",
+    ] {
+        sandbox.secrets(line).input("x").ends(2).says("--yes");
+        sandbox
+            .secrets(&format!("{line} --yes"))
+            .input("x")
+            .succeeds();
+    }
+    sandbox.secrets("set KEY -e dev").input("x").succeeds();
+}
+
+#[test]
+fn a_value_or_a_kind_in_the_wrong_place_is_not_taken_for_a_name() {
+    let sandbox = Sandbox::initialised();
+    sandbox
+        .secrets("set TOKEN --generate hex")
+        .ends(2)
+        .says("--generate=hex");
+    for value in ["hunter2canary", "p@ss-canary"] {
+        sandbox
+            .secrets_with(["set", "DB_PASSWORD", value])
+            .ends(2)
+            .hides("canary")
+            .says("printf %s");
+    }
+    let done = sandbox.secrets("list").succeeds();
+    assert!(done.err.contains("no secrets"), "{}", done.err);
 }

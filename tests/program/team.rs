@@ -141,3 +141,57 @@ fn an_identity_file_that_others_can_read_is_refused() {
     ada.secrets("get A").ends(4).says("chmod 600");
     assert!(Path::new(&path).exists());
 }
+
+#[test]
+fn one_key_is_not_in_the_team_under_two_names() {
+    let (ada, bob) = (Sandbox::initialised(), Sandbox::new());
+    bob.secrets("identity new").succeeds();
+    let add = |name: &str| ada.secrets(&format!("team add {name} {} --yes", keys(&bob)));
+    add("bob").succeeds();
+    add("bobby").ends(2).says("in the team already, as `bob`");
+    add("bob").succeeds().says("may open that already");
+}
+
+#[test]
+fn what_cannot_be_known_of_somebody_who_leaves_is_said() {
+    let (ada, bob, carol) = (Sandbox::initialised(), Sandbox::new(), Sandbox::new());
+    ada.write(
+        "secrets.toml",
+        "[project]\ndefault-environment = \"dev\"\n[environments.dev]\nsource = [\"local:\"]\n[environments.prod]\nsource = [\"local:\"]\n",
+    );
+    ada.secrets("set D -e dev").input("d").succeeds();
+    ada.secrets("set P -e prod").input("p").succeeds();
+    for (who, sandbox, environments) in [("bob", &bob, "dev"), ("carol", &carol, "dev,prod")] {
+        sandbox.secrets("identity new").succeeds();
+        let keys = keys(sandbox);
+        ada.secrets(&format!(
+            "team add {who} {keys} --environments {environments} --yes"
+        ))
+        .succeeds();
+    }
+    pull(&ada, &bob);
+    bob.write(
+        ".secrets/prod.age",
+        std::fs::read(ada.path(".secrets/prod.age")).unwrap(),
+    );
+    let done = bob.secrets("team remove carol --yes --json").done();
+    let report = done.json();
+    assert_eq!(report["could-read"]["dev"][0], "D");
+    assert_eq!(report["not-known"][0], "prod");
+    done.says("in prod is not known");
+}
+
+#[test]
+fn whoever_is_not_in_the_team_yet_is_told_so_by_init() {
+    let (ada, grace) = (Sandbox::initialised(), Sandbox::new());
+    ada.secrets("set A").input("1").succeeds();
+    pull(&ada, &grace);
+    for _ in 0..2 {
+        grace
+            .secrets("init --yes")
+            .succeeds()
+            .says("you are not in this project's team")
+            .says("secrets team add YOUR-NAME 'age1")
+            .hides("nothing to do");
+    }
+}

@@ -12,10 +12,11 @@ use crate::cli::Globals;
 use crate::commands::set;
 use crate::django::{self, SecretKey};
 use crate::exit::{Exit, Failure, Result};
+use crate::manifest::trust;
 use crate::printer::Mark;
 use crate::session::Session;
 use crate::settings::{Settings, shown};
-use crate::stack::Stack;
+use crate::stack::{Layer, Stack};
 
 /// The name Django knows its key by.
 const SECRET_KEY: &str = "SECRET_KEY";
@@ -34,47 +35,102 @@ fn open(session: &Session, survey: &Survey) -> Result<(Settings, Stack)> {
     Ok((settings, stack))
 }
 
+/// What came of a look at the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing to move.
+    Nothing,
+    /// There is something, and it was not moved: nobody has said yes.
+    Waits,
+    /// It was moved, or would be.
+    Moved,
+}
+
 /// Moves a literal SECRET_KEY from the settings into the store.
 pub(super) fn settings(
     session: &Session,
     survey: &Survey,
     yes: bool,
     dry_run: bool,
-) -> Result<bool> {
+) -> Result<Outcome> {
     let Some(project) = &survey.django else {
-        return Ok(false);
+        return Ok(Outcome::Nothing);
     };
-    let mut literals = Vec::new();
-    for key in django::secret_keys(project)? {
-        match &key {
-            SecretKey::Literal { .. } => literals.push(key),
+    let keys = django::secret_keys(project)?;
+    let place = |path: &Path| shown(path, &session.surroundings.cwd);
+    for key in &keys {
+        match key {
             SecretKey::Environment { path, line, default_literal: true, .. } => session.printer.warn(format!(
                 "{}:{line}: SECRET_KEY falls back to a key that stands in the code: remove that default",
-                shown(path, &session.surroundings.cwd)
+                place(path)
             )),
-            SecretKey::Environment { .. } => {}
             SecretKey::Computed { path, line } => session.printer.warn(format!(
                 "{}:{line}: SECRET_KEY is computed: read it from the environment to use the store",
-                shown(path, &session.surroundings.cwd)
+                place(path)
             )),
+            SecretKey::Environment { .. } | SecretKey::Literal { .. } => {}
         }
     }
-    let Some(first) = literals.first() else {
-        return Ok(false);
-    };
-    let value = django::literal(first)?;
-    let mut changed = false;
-    for key in &literals {
-        if django::literal(key)?.same_as(&value) {
-            changed |= move_literal(session, survey, key, &value, yes, dry_run)?;
-        } else {
+    let mut first: Option<SecretValue> = None;
+    let mut outcome = Outcome::Nothing;
+    for key in keys
+        .iter()
+        .filter(|k| matches!(k, SecretKey::Literal { .. }))
+    {
+        let path = key.path();
+        // Which of several is in effect is the code's to say: none of them is touched.
+        if keys.iter().filter(|k| k.path() == path).count() > 1 {
+            session.printer.warn(format!(
+                "{}: SECRET_KEY is assigned in several places: make it one, read from the environment",
+                place(path)
+            ));
+            continue;
+        }
+        let value = django::literal(key)?;
+        if value.is_empty() {
+            session
+                .printer
+                .warn(format!("{}: SECRET_KEY is empty there", place(path)));
+            continue;
+        }
+        if !first
+            .get_or_insert_with(|| value.duplicate())
+            .same_as(&value)
+        {
             session.printer.warn(format!(
                 "{}: another literal SECRET_KEY, left alone: an environment has one key",
-                shown(key.path(), &session.surroundings.cwd)
+                place(path)
             ));
+            continue;
+        }
+        match move_literal(session, survey, key, &value, yes, dry_run)? {
+            Outcome::Nothing => {}
+            other => outcome = other,
+        }
+        if outcome == Outcome::Moved {
+            others_need_it(session, project, &keys, path);
         }
     }
-    Ok(changed)
+    Ok(outcome)
+}
+
+/// Other settings modules that read another variable, and may take all of this one's names in: they
+/// now start only with SECRET_KEY in their environment too.
+fn others_need_it(session: &Session, project: &django::Project, keys: &[SecretKey], moved: &Path) {
+    let others = project
+        .settings
+        .iter()
+        .filter(|path| *path != moved && keys.iter().any(|key| key.path() == *path));
+    let others: Vec<_> = others
+        .map(|path| shown(path, &session.surroundings.cwd))
+        .collect();
+    if !others.is_empty() {
+        session.printer.warn(format!(
+            "whatever imports {} now needs SECRET_KEY in its environment; look at {}",
+            shown(moved, &session.surroundings.cwd),
+            others.join(", ")
+        ));
+    }
 }
 
 fn move_literal(
@@ -84,9 +140,15 @@ fn move_literal(
     value: &SecretValue,
     yes: bool,
     dry_run: bool,
-) -> Result<bool> {
+) -> Result<Outcome> {
     let path = key.path();
     let place = shown(path, &session.surroundings.cwd);
+    if !trust::is_inside(&survey.root, path) {
+        session.printer.warn(format!(
+            "{place} is a link that leads out of the project: left alone"
+        ));
+        return Ok(Outcome::Nothing);
+    }
     let Some(before) = files::read(path)? else {
         return Err(Failure::new(
             Exit::Conflict,
@@ -109,21 +171,27 @@ fn move_literal(
         }
     }
     if dry_run {
-        return Ok(true);
+        return Ok(Outcome::Moved);
     }
     if !yes && !session.printer.can_ask() {
         session.printer.hint("to move it: secrets init --yes");
-        return Ok(false);
+        return Ok(Outcome::Waits);
     }
     if !yes
         && !session
             .printer
             .confirm("move the key into the store and make this change?", "--yes")?
     {
-        return Ok(false);
+        return Ok(Outcome::Waits);
     }
     let name = secret_key()?;
-    let label = keep(session, survey, &name, value)?;
+    let Some(label) = keep(session, survey, &name, value)? else {
+        session.printer.warn(format!(
+            "the store has another SECRET_KEY than {place}, which was left alone"
+        ));
+        session.printer.hint("make the settings read the environment, or take the other one out: secrets unset SECRET_KEY");
+        return Ok(Outcome::Nothing);
+    };
     files::update(path, &files::Options::default(), |now| {
         if now.is_none_or(|now| *now.bytes != *before.bytes) {
             return Err(secrets_api::Error::new(
@@ -158,26 +226,23 @@ fn move_literal(
             "whether that key is in the repository's history is not known: {error}"
         )),
     }
-    Ok(true)
+    Ok(Outcome::Moved)
 }
 
-/// Puts the value into the store, unless it is there, and reads it back; says where.
-fn keep(session: &Session, survey: &Survey, name: &Name, value: &SecretValue) -> Result<String> {
+/// Puts the value into the store, unless it is there, and reads it back; says where. `None` if the
+/// store has another one: that is not ours to replace.
+fn keep(
+    session: &Session,
+    survey: &Survey,
+    name: &Name,
+    value: &SecretValue,
+) -> Result<Option<String>> {
     let (settings, stack) = open(session, survey)?;
     let names = [name.clone()];
     let merged = session.block_on(stack.read(&session.cx(), &settings, Select::Names(&names)))?;
     if let Some(held) = merged.items.get(name) {
         let label = stack.layers[held.layer].label.clone();
-        if held.stored.value.same_as(value) {
-            return Ok(label);
-        }
-        return Err(Failure::new(
-            Exit::Conflict,
-            format!("{label} has another {name} than the settings; nothing was changed"),
-        )
-        .with_hint(format!(
-            "remove the one that is wrong: `secrets unset {name}`, or the line in the settings"
-        )));
+        return Ok(held.stored.value.same_as(value).then_some(label));
     }
     let (layer, _) = set::write(session, &settings, &stack, None, name, value)?;
     let back = session.block_on(stack.read(&session.cx(), &settings, Select::Names(&names)))?;
@@ -187,7 +252,7 @@ fn keep(session: &Session, survey: &Survey, name: &Name, value: &SecretValue) ->
         .get(name)
         .is_some_and(|held| held.stored.value.same_as(value))
     {
-        return Ok(label);
+        return Ok(Some(label));
     }
     Err(Failure::new(
         Exit::Failed,
@@ -211,22 +276,28 @@ pub(super) fn dotenv(
         }
         return Ok(false);
     }
-    if !wanted && !session.printer.can_ask() {
-        return Ok(false);
-    }
-    let (_, stack) = open(session, survey)?;
-    let find = |scheme: &str| {
-        stack
-            .layers
-            .iter()
-            .position(|layer| layer.spec.uri.scheme() == scheme)
+    let (settings, stack) = open(session, survey)?;
+    let file = survey.root.join(".env");
+    let own = |layer: &Layer| !layer.spec.inherited;
+    let is_file = |layer: &Layer| {
+        let uri = &layer.spec.uri;
+        uri.scheme() == "dotenv" && layer.spec.root.join(uri.location()) == file
     };
-    let (Some(from), Some(to)) = (find("dotenv"), find("local")) else {
+    let from = stack.layers.iter().position(|l| own(l) && is_file(l));
+    let to = stack
+        .layers
+        .iter()
+        .rposition(|l| own(l) && l.spec.uri.scheme() == "local");
+    let (Some(from), Some(to)) = (from, to.filter(|to| Some(*to) > from)) else {
+        if wanted {
+            return Err(Failure::usage(format!(
+                "`.env` and a `local:` above it are not both in the source of {}",
+                settings.environment
+            ))
+            .with_hint("write `source = [\"dotenv:.env\", \"local:\"]` in secrets.toml"));
+        }
         return Ok(false);
     };
-    if to < from {
-        return Ok(false);
-    }
     let cx = session.cx();
     let snapshot = session.block_on(stack.layers[from].provider.read(&cx, Select::All))?;
     let mut values = Vec::new();
@@ -240,6 +311,7 @@ pub(super) fn dotenv(
             ));
             return Ok(false);
         }
+        let stored = stack.decode(from, &settings, &name, stored)?;
         values.push((name, stored));
     }
     if values.is_empty() {
@@ -253,11 +325,19 @@ pub(super) fn dotenv(
     session
         .printer
         .say(format!(".env holds, in plain text: {list}"));
-    if dry_run {
+    if django::is_tracked(&survey.root, &file) {
         session
             .printer
-            .say("they can be moved into the encrypted store: --move-env");
-        return Ok(wanted);
+            .warn(".env is in source control: everyone with the code has these values");
+        session
+            .printer
+            .hint("take it out: git rm --cached .env; then replace the values");
+    }
+    if dry_run || (!wanted && !session.printer.can_ask()) {
+        session
+            .printer
+            .hint("to move them into the encrypted store: secrets init --move-env");
+        return Ok(dry_run && wanted);
     }
     if !wanted
         && !session.printer.confirm(
@@ -267,24 +347,30 @@ pub(super) fn dotenv(
     {
         return Ok(false);
     }
-    move_values(session, &stack, from, to, &values)
+    move_values(session, &settings, &stack, (from, to), &values)
 }
 
 fn move_values(
     session: &Session,
+    settings: &Settings,
     stack: &Stack,
-    from: usize,
-    to: usize,
+    (from, to): (usize, usize),
     values: &[(Name, secrets_api::Stored)],
 ) -> Result<bool> {
     let target = &stack.layers[to];
+    // As the target keeps them: it may hold bytes where the file has base64.
+    let values: Vec<_> = values
+        .iter()
+        .map(|(name, stored)| {
+            let value = stack.encode(to, settings, name, &stored.value);
+            (name, value, &stored.meta)
+        })
+        .collect();
     let mut moved = Vec::new();
     let mut new = Vec::new();
-    for (name, stored) in values {
+    for (name, value, meta) in &values {
         match session.block_on(target.provider.read_one(&session.cx(), name))? {
-            Lookup::Found(there) if there.value.same_as(&stored.value) => {
-                moved.push((name, stored))
-            }
+            Lookup::Found(there) if there.value.same_as(value) => moved.push((name, value, meta)),
             Lookup::Found(_) => session.printer.warn(format!(
                 "{name} is in {} with another value: left in .env",
                 target.label
@@ -292,22 +378,19 @@ fn move_values(
             Lookup::Absent | Lookup::Deleted { .. } => {
                 new.push(Change {
                     name,
-                    op: Op::Put(&stored.value),
+                    op: Op::Put(value),
                     when: stack.guard(to, None),
                 });
-                moved.push((name, stored));
+                moved.push((name, value, meta));
             }
         }
     }
     if !new.is_empty() {
         session.block_on(stack.write_all(&session.cx(), to, None, &new))?;
     }
-    for (name, stored) in &moved {
+    for (name, value, _) in &moved {
         let back = session.block_on(target.provider.read_one(&session.cx(), name))?;
-        if !back
-            .found()
-            .is_some_and(|there| there.value.same_as(&stored.value))
-        {
+        if !back.found().is_some_and(|there| there.value.same_as(value)) {
             return Err(Failure::new(
                 Exit::Failed,
                 format!("{} did not keep {name}; .env was not changed", target.label),
@@ -316,10 +399,10 @@ fn move_values(
     }
     let removals: Vec<_> = moved
         .iter()
-        .map(|(name, stored)| Change {
+        .map(|(name, _, meta)| Change {
             name,
             op: Op::Delete,
-            when: stack.guard(from, Some(&stored.meta)),
+            when: stack.guard(from, Some(meta)),
         })
         .collect();
     session.block_on(stack.write_all(&session.cx(), from, None, &removals))?;

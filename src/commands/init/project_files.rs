@@ -37,9 +37,9 @@ pub(super) fn manifest(
         source.insert(0, "dotenv:.env".to_owned());
     }
     let secrets: Vec<_> = survey
-        .django
+        .key_names
         .iter()
-        .map(|_| ("SECRET_KEY".to_owned(), Some("django-key")))
+        .map(|name| (name.clone(), Some("django-key")))
         .collect();
     let text = manifest::initial(&folder, &survey.environment, &source, &secrets);
     if dry_run {
@@ -67,6 +67,12 @@ pub(super) fn manifest(
 /// Adds what keeps `.env` files out of source control, unless it is there.
 pub(super) fn gitignore(session: &Session, survey: &Survey, dry_run: bool) -> Result<bool> {
     let path = survey.root.join(".gitignore");
+    if !manifest::trust::is_inside(&survey.root, &path) {
+        session
+            .printer
+            .warn(".gitignore is a link that leads out of the project: left alone");
+        return Ok(false);
+    }
     if dry_run {
         let present = files::read(&path)?;
         let text = present

@@ -195,3 +195,51 @@ fn whoever_is_not_in_the_team_yet_is_told_so_by_init() {
             .hides("nothing to do");
     }
 }
+
+/// Gives `secrets trust` the word it asks for, as often as it asks.
+fn trust_all(sandbox: &Sandbox) {
+    loop {
+        let done = sandbox.secrets("trust").done();
+        let Some((_, digest)) = done.err.split_once("secrets trust --accept ") else {
+            assert_eq!(done.status, 0, "{}", done.err);
+            return;
+        };
+        let digest = digest.split_whitespace().next().unwrap().to_owned();
+        sandbox
+            .secrets_with(["trust", "--accept", &digest])
+            .succeeds();
+    }
+}
+
+#[test]
+fn the_recovery_key_alone_brings_everything_back() {
+    let (ada, safe) = (Sandbox::new(), Sandbox::new());
+    let made = safe.secrets("identity new --json").succeeds().json();
+    let recipient = made["recipient"].as_str().unwrap().to_owned();
+    ada.secrets(&format!("init --recovery {recipient}"))
+        .succeeds();
+    ada.secrets("set A").input("kept").succeeds();
+
+    // The steps of docs/recovery.md.
+    std::fs::remove_dir_all(ada.home().join(".config")).unwrap();
+    let rescued = ada
+        .secrets("export --format json")
+        .env(
+            "SECRETS_IDENTITY_FILE",
+            safe.home().join(".config/secrets/identity"),
+        )
+        .succeeds()
+        .out;
+    std::fs::rename(ada.path(".secrets"), ada.path(".secrets.lost")).unwrap();
+    ada.secrets("identity new").succeeds();
+    ada.secrets(&format!("init --recovery {recipient}"))
+        .ends(4)
+        .says("dev.age is gone");
+    trust_all(&ada);
+    ada.secrets(&format!("init --recovery {recipient}"))
+        .succeeds();
+    ada.secrets("import - --format json")
+        .input(rescued)
+        .succeeds();
+    ada.secrets("get A").succeeds().prints("kept\n");
+}

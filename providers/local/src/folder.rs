@@ -363,7 +363,7 @@ impl Folder {
             .with_hint("run `secrets trust` again"));
         };
         self.place.shelf.update(|pins| {
-            pins.members = Some(team.members().to_vec());
+            pins.members = team.as_ref().map(|team| team.members().to_vec());
             if let Some(seen) = &found {
                 pins.accepted.retain(|accepted| *accepted != seen.digest);
                 pins.accepted.insert(0, seen.digest.clone());
@@ -386,14 +386,17 @@ impl Folder {
         self.place.shelf.update(|pins| pins.accepted.clear())
     }
 
-    /// Looks at the people and, as far as the identity opens it, at one document. `None` without
-    /// a list of people.
+    /// Looks at the people and, as far as the identity opens it, at one document. `None` where
+    /// there is no store and was none.
     fn survey(&self, name: &str) -> Result<Option<Survey>> {
         let pins = self.place.shelf.load()?;
         let contents = files::read(&self.place.file(name)?)?;
-        let Some(team) = Team::load(&self.place.root)? else {
+        let listed = Team::load(&self.place.root)?;
+        if listed.is_none() && place::gone(name, &pins).is_none() {
             return Ok(None);
-        };
+        }
+        let made = listed.is_some();
+        let team = listed.unwrap_or_default();
         let sealed = contents.as_ref().map(|c| hex::digest(&c.bytes));
         let found = contents.map(|c| {
             let identity = Identity::parse(&*(self.identity)()?)?;
@@ -428,7 +431,7 @@ impl Folder {
             review: Review { lines, digest },
             found: found.map(|found| found.seen()),
             gone: gone.is_some(),
-            team,
+            team: made.then_some(team),
         }))
     }
 }
@@ -436,7 +439,8 @@ impl Folder {
 /// A review, and what it is about.
 struct Survey {
     review: Review,
-    team: Team,
+    /// The people; `None` where the list of them is gone with the documents.
+    team: Option<Team>,
     found: Option<Seen>,
     /// The document was seen and is not there any more.
     gone: bool,

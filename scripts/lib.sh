@@ -59,3 +59,16 @@ python_packages() {
     printf '%s' "$wanted" >"$TOOLS/python/.packages"
 }
 DJANGO_PACKAGES="Django>=5.2,<6 gunicorn>=23 python-dotenv==1.2.*"
+# The readers of .env files, and of what is exported, that the tests run against.
+READER_PACKAGES="django-environ==0.14.* python-decouple==3.8 supervisor==4.3.* PyYAML==6.*"
+
+# node_packages PACKAGE…: exactly these, below target/tools/npm.
+NODE_MODULES=$TOOLS/npm/node_modules
+node_packages() {
+    local wanted="$*"
+    if [ "$(cat "$TOOLS/npm/.packages" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    rm -rf "$TOOLS/npm"
+    npm install --silent --no-fund --no-audit --prefix "$TOOLS/npm" $wanted >/dev/null
+    printf '%s' "$wanted" >"$TOOLS/npm/.packages"
+}
+NODE_PACKAGES="dotenv@18 @dotenvx/dotenvx@2"

@@ -97,6 +97,8 @@ pub struct Failure {
     pub message: String,
     /// What to type.
     pub hint: Option<String>,
+    /// The place in a text, as lines to be shown between the two.
+    pub excerpt: Option<String>,
 }
 
 /// The result of a verb's parts.
@@ -109,6 +111,7 @@ impl Failure {
             exit,
             message: message.into(),
             hint: None,
+            excerpt: None,
         }
     }
 
@@ -168,6 +171,7 @@ impl From<Error> for Failure {
             exit: Exit::of(error.kind()),
             message,
             hint: error.hint().map(str::to_owned),
+            excerpt: error.excerpt().map(str::to_owned),
         }
     }
 }

@@ -262,6 +262,13 @@ impl Printer {
             paint(self.err_color, ERROR, "error"),
             printable(&failure.message)
         ));
+        for line in failure.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
+            self.err_line(&paint(
+                self.err_color,
+                DIM,
+                &format!("  {}", printable(line)),
+            ));
+        }
         if let Some(hint) = &failure.hint {
             self.hint_line(hint);
         }

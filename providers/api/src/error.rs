@@ -46,6 +46,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
+    excerpt: Option<String>,
     store: Option<String>,
     name: Option<Name>,
     retry_after: Option<Duration>,
@@ -59,6 +60,7 @@ impl Error {
             kind,
             message: message.into(),
             hint: None,
+            excerpt: None,
             store: None,
             name: None,
             retry_after: None,
@@ -70,6 +72,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the place in a text: lines to be shown below the message, what may be a value masked.
+    #[must_use]
+    pub fn with_excerpt(mut self, excerpt: impl Into<String>) -> Self {
+        self.0.excerpt = Some(excerpt.into());
         self
     }
 
@@ -102,6 +111,11 @@ impl Error {
     ) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// The place in a text, as lines to be shown.
+    pub fn excerpt(&self) -> Option<&str> {
+        self.0.excerpt.as_deref()
     }
 
     /// What kind of failure it was.

@@ -1,5 +1,6 @@
 //! Edits that leave every other byte as it was: comments, order, quoting, line ends, indentation.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -8,6 +9,7 @@ use secrets_api::{Name, Result, SecretValue, Zeroizing};
 use crate::dialect::Dialect;
 use crate::document::{BOM, Document};
 use crate::grammar::Binding;
+use crate::text;
 use crate::write;
 
 /// What is to become of one name.
@@ -23,8 +25,10 @@ pub(crate) fn apply(
     document: &Document<'_>,
     wishes: &[(&Name, Wish<'_>)],
 ) -> Result<Zeroizing<Vec<u8>>> {
-    let text = document.text;
-    let crlf = text.find('\n').is_some_and(|at| text[..at].ends_with('\r'));
+    let text = &*document.text;
+    // Where a carriage return would be a part of the value, lines end without one.
+    let crlf =
+        !document.rules.keeps_cr && text.find('\n').is_some_and(|at| text[..at].ends_with('\r'));
     let line_end = if crlf { "\r\n" } else { "\n" };
     // One pass over the file, however many names there are.
     let mut lines: HashMap<&str, Vec<&Binding>> = wishes
@@ -63,7 +67,11 @@ pub(crate) fn apply(
         }
     }
     cuts.sort_by_key(|(span, _)| span.start);
-    Ok(spliced(text, &cuts, &added, line_end))
+    let edited = spliced(text, &cuts, &added, line_end);
+    if matches!(document.text, Cow::Borrowed(_)) {
+        return Ok(edited);
+    }
+    Ok(std::str::from_utf8(&edited).map_or(edited.clone(), text::encoded))
 }
 
 /// A span of the text, and what takes its place.

@@ -3,6 +3,16 @@
 //! [`parse`] and [`render_line`] work on bytes alone; [`open`] gives the store. Nothing here runs
 //! a command, asks the process environment, or writes a file but through
 //! [`secrets_platform::files`].
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `dialect` | the readers, in one table: which grammar, and what differs |
+//! | `grammar` | six grammars: text to bindings, a written value to its pieces |
+//! | `text` | bytes that are no UTF-8, carried through |
+//! | `document` | a file's bindings, resolved against each other |
+//! | `write` | how a value is written so that its readers agree |
+//! | `edit` | changes that leave every other byte as it was |
+//! | `provider`, `marks` | a file as a store |
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -11,14 +21,15 @@ mod dialect;
 mod document;
 mod edit;
 mod grammar;
-mod interpolate;
 mod marks;
 mod provider;
+mod text;
 mod write;
 
 use secrets_api::{Name, Result, SecretValue};
 
 pub use dialect::Dialect;
+pub use document::{Interpolation, Reading};
 pub use provider::{SCHEME, open};
 
 /// One item of a file.
@@ -40,8 +51,8 @@ pub struct Entry {
 /// `InvalidData`: with line and column for what is not UTF-8, a NUL byte, a line the dialect's
 /// reader would leave out, or values put together from others beyond 16 MiB in all; without for
 /// more than 100,000 items and comments. What a line holds is not repeated.
-pub fn parse(dialect: Dialect, bytes: &[u8]) -> Result<Vec<Entry>> {
-    document::Document::parse(dialect, bytes)?.resolve(&[])
+pub fn parse(reading: impl Into<Reading>, bytes: &[u8]) -> Result<Vec<Entry>> {
+    document::Document::parse(reading.into(), bytes)?.resolve(&[])
 }
 
 /// One line `NAME=value`, with its line end, in the form that most readers agree on, else in the

@@ -19,7 +19,7 @@ use secrets_platform::files::{self, Contents, Edit, Options};
 use crate::document::Document;
 use crate::edit::{self, Wish};
 use crate::marks::Marks;
-use crate::{Dialect, Entry};
+use crate::{Dialect, Entry, Interpolation, Reading};
 
 /// The word before the colon.
 pub const SCHEME: &str = "dotenv";
@@ -42,7 +42,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     },
 };
 
-/// A `.env` file as a store: `dotenv:PATH[?dialect=NAME]`. A relative path starts at the project's
+/// A `.env` file as a store: `dotenv:PATH[?dialect=NAME][&interpolate=no]`. A relative path starts at the project's
 /// folder. Opens nothing yet.
 ///
 /// Of several lines for one name the last counts and is the one that is set; a removal takes all
@@ -58,9 +58,9 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
     if uri.location().is_empty() {
         return invalid("a dotenv store needs the path of its file, such as dotenv:.env".into());
     }
-    if let Some(option) = uri.unknown_option(&["dialect"]) {
+    if let Some(option) = uri.unknown_option(&["dialect", "interpolate"]) {
         return invalid(format!(
-            "there is no option `{option}`; a dotenv store has `dialect`"
+            "there is no option `{option}`; a dotenv store has `dialect` and `interpolate`"
         ));
     }
     let dialect = match uri.option("dialect").map(str::parse) {
@@ -71,15 +71,30 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
             return invalid(format!("there is no such dialect; there is {known}"));
         }
     };
+    let interpolation = match uri.option("interpolate") {
+        None | Some("yes") => Interpolation::AsRead,
+        Some("no") if dialect == Dialect::PythonDotenv => Interpolation::Off,
+        Some("no") => {
+            return invalid("only python-dotenv can be told not to interpolate".into());
+        }
+        Some(_) => return invalid("`interpolate` is yes or no".into()),
+    };
     let mut location = format!("{SCHEME}:{}", uri.location());
     if dialect != Dialect::default() {
         location.push_str("?dialect=");
         location.push_str(dialect.name());
     }
+    if interpolation == Interpolation::Off {
+        location.push_str(if location.contains('?') { "&" } else { "?" });
+        location.push_str("interpolate=no");
+    }
     Ok(Arc::new(Dotenv {
         path: opening.root.join(uri.location()),
         location,
-        dialect,
+        reading: Reading {
+            dialect,
+            interpolation,
+        },
         machine_key: Arc::clone(&opening.machine_key),
     }))
 }
@@ -87,7 +102,7 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
 struct Dotenv {
     path: PathBuf,
     location: String,
-    dialect: Dialect,
+    reading: Reading,
     machine_key: KeySource,
 }
 
@@ -169,10 +184,10 @@ fn foreign(entry: &Entry) -> String {
 fn others<'a>(
     document: &'a Document<'_>,
     wished: &'a HashSet<&str>,
-) -> impl Iterator<Item = (Cow<'a, str>, Option<Zeroizing<String>>)> {
+) -> impl Iterator<Item = (Cow<'a, str>, Option<&'a str>)> {
     document.bindings.iter().filter_map(|binding| {
         let key = document.key(binding)?;
-        (!wished.contains(key.as_ref())).then(|| (key, document.raw(binding)))
+        (!wished.contains(key.as_ref())).then(|| (key, document.written(binding)))
     })
 }
 
@@ -192,7 +207,7 @@ impl Dotenv {
     fn load(&self) -> Result<(Option<Contents>, Items)> {
         let contents = files::read(&self.path).map_err(|e| self.at(e))?;
         let items = match &contents {
-            Some(contents) => Document::parse(self.dialect, &contents.bytes)
+            Some(contents) => Document::parse(self.reading, &contents.bytes)
                 .and_then(|document| Items::read(&document))
                 .map_err(|e| self.at(e))?,
             None => Items::default(),
@@ -230,7 +245,7 @@ impl Dotenv {
     ) -> Result<(Edit, Written)> {
         let revision = Self::held(marks, now, base)?;
         let bytes = now.map_or(&[][..], |now| &now.bytes);
-        let document = Document::parse(self.dialect, bytes)?;
+        let document = Document::parse(self.reading, bytes)?;
         let items = Items::read(&document)?;
         let mut wishes = Vec::with_capacity(changes.len());
         let mut kept = Vec::new();
@@ -305,8 +320,8 @@ impl Dotenv {
         wishes: &[(&Name, Wish<'_>)],
         changes: &[Change<'_>],
     ) -> Result<Option<(Zeroizing<Vec<u8>>, Items)>> {
-        let text = edit::apply(self.dialect, document, wishes)?;
-        let new = Document::parse(self.dialect, &text)?;
+        let text = edit::apply(self.reading.dialect, document, wishes)?;
+        let new = Document::parse(self.reading, &text)?;
         let after = Items::read(&new)?;
         let wished = wishes.iter().map(|(name, _)| name.as_str()).collect();
         let meant = after.hold(changes) && others(document, &wished).eq(others(&new, &wished));
@@ -329,7 +344,7 @@ impl Provider for Dotenv {
         let mut report = Report::default();
         report
             .facts
-            .push(("dialect".into(), self.dialect.name().into()));
+            .push(("dialect".into(), self.reading.dialect.name().into()));
         match contents {
             None => report.facts.push((
                 "file".into(),
@@ -425,7 +440,8 @@ impl Provider for Dotenv {
         // What no form can hold is refused before anything is opened.
         for change in changes {
             if let Op::Put(value) = change.op {
-                crate::write::token(self.dialect, change.name, value).map_err(|e| self.at(e))?;
+                crate::write::token(self.reading.dialect, change.name, value)
+                    .map_err(|e| self.at(e))?;
             }
         }
         let marks = self.marks()?;

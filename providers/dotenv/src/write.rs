@@ -6,45 +6,124 @@ use secrets_api::{Error, Name, Result, SecretValue, Zeroizing};
 
 use crate::dialect::Dialect;
 use crate::document::Document;
+use crate::grammar::{is_noncharacter, splits_lines};
 
 /// The value as it stands after `NAME=`.
+///
+/// # Errors
+/// `Unsupported`, naming what stands in the way and the dialects that could hold it.
 pub(crate) fn token(
     dialect: Dialect,
     name: &Name,
     value: &SecretValue,
 ) -> Result<Zeroizing<String>> {
-    let Some(text) = value.expose_text().filter(|text| !text.contains('\0')) else {
+    let Some(text) = text_of(value) else {
         return Err(Error::unsupported(format!(
             "{name} is not UTF-8 text without NUL: a .env file cannot hold it"
         ))
         .about(name)
         .with_hint(format!(
-            "keep it as text: `encoding = \"base64\"` below [secrets.{name}] in secrets.toml"
+            "keep it as text: `encoding = \"base64\"` below [secrets.{name}] in secrets.toml; `--format json` holds it as it is"
         )));
     };
-    let token = portable(text).unwrap_or_else(|| own(dialect, text));
-    if reads_as(dialect, &token, value) {
+    if let Some(token) = agreed(&[dialect], text, value) {
         return Ok(token);
     }
-    Err(Error::unsupported(format!(
-        "no form of the {} dialect holds the value of {name}",
-        dialect.name()
+    let others: Vec<_> = Dialect::all()
+        .filter(|other| *other != dialect && agreed(&[*other], text, value).is_some())
+        .map(Dialect::name)
+        .collect();
+    let error = Error::unsupported(format!(
+        "no form of the {} dialect holds the value of {name}: it has {}",
+        dialect.name(),
+        obstacles(text)
     ))
-    .about(name))
+    .about(name);
+    Err(match others.as_slice() {
+        [] => error,
+        others => error.with_hint(format!("dialects that could: {}", others.join(", "))),
+    })
 }
 
-/// Whether the token alone reads as the value.
+/// A form that every one of these readers takes for the value; the most portable one.
+pub(crate) fn agreed(
+    readers: &[Dialect],
+    text: &str,
+    value: &SecretValue,
+) -> Option<Zeroizing<String>> {
+    let forms = portable(text)
+        .into_iter()
+        .chain(readers.iter().flat_map(|reader| own(*reader, text)));
+    let holds = |form: &Zeroizing<String>| readers.iter().all(|r| reads_as(*r, form, value));
+    forms.into_iter().find(holds)
+}
+
+/// The value as text that a `.env` file may hold.
+pub(crate) fn text_of(value: &SecretValue) -> Option<&str> {
+    value.expose_text().filter(|text| !text.contains('\0'))
+}
+
+/// What in a value some dialect cannot hold, in words.
+fn obstacles(text: &str) -> String {
+    let kinds: &[(&str, &dyn Fn(char) -> bool)] = &[
+        ("a line feed", &|c| c == '\n'),
+        ("a carriage return", &|c| c == '\r'),
+        ("a single quote", &|c| c == '\''),
+        ("a double quote", &|c| c == '"'),
+        ("a backtick", &|c| c == '`'),
+        ("a backslash", &|c| c == '\\'),
+        ("a dollar sign", &|c| c == '$'),
+        ("a character that ends a line in Python", &|c| {
+            splits_lines(c) && c != '\n' && c != '\r'
+        }),
+        ("a code point that is no character", &is_noncharacter),
+        ("a blank at an end", &|_| {
+            text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace)
+        }),
+    ];
+    let found: Vec<_> = kinds
+        .iter()
+        .filter(|(_, is)| text.chars().any(is))
+        .map(|(name, _)| *name)
+        .collect();
+    if found.is_empty() {
+        "characters it gives a meaning to".to_owned()
+    } else {
+        found.join(", ")
+    }
+}
+
+/// Whether the token reads as the value, alone and with lines after it.
 fn reads_as(dialect: Dialect, token: &str, value: &SecretValue) -> bool {
-    let mut line = Zeroizing::new(String::with_capacity(token.len() + 2));
+    // `env()` of django-environ takes a `$` at the start for the name of another variable.
+    if dialect == Dialect::DjangoEnviron && value.expose().starts_with(b"$") {
+        return false;
+    }
+    // Whatever quotes come in later lines, the value ends where it does.
+    let after = match dialect {
+        // These go on to any later quote that a line end or a comment follows.
+        Dialect::Node => "\nM=m '#\nM=m \"#\nM=m `#\n",
+        Dialect::Ruby => "\nM=m '#\nM=m \"#\n",
+        _ => "\nM='m'\nM=\"m\"\n",
+    };
+    let mut line = Zeroizing::new(String::with_capacity(token.len() + after.len() + 2));
     line.push_str("N=");
     line.push_str(token);
-    let Ok(document) = Document::parse(dialect, line.as_bytes()) else {
+    line.push_str(after);
+    let Ok(document) = Document::parse(dialect.into(), line.as_bytes()) else {
         return false;
     };
     let Ok(entries) = document.resolve(&[]) else {
         return false;
     };
-    matches!(entries.as_slice(), [one] if !one.derived && one.value.as_ref().is_some_and(|read| read.same_as(value)))
+    let Some((first, rest)) = entries.split_first() else {
+        return false;
+    };
+    let read = first.value.as_ref().is_some_and(|read| read.same_as(value));
+    read && !first.derived
+        && first.name == "N"
+        && rest.len() == after.matches('=').count()
+        && rest.iter().all(|entry| entry.name == "M" && !entry.derived)
 }
 
 /// The form that all readers agree on.
@@ -74,31 +153,79 @@ fn portable(text: &str) -> Option<Zeroizing<String>> {
     double.then(|| wrapped('"', text))
 }
 
-/// The dialect's own form, for any text.
-fn own(dialect: Dialect, text: &str) -> Zeroizing<String> {
+/// The dialect's own forms, the best first; whether one holds is for the reader to say.
+fn own(dialect: Dialect, text: &str) -> Vec<Zeroizing<String>> {
     match dialect {
-        Dialect::PythonDotenv => {
-            let mut out = Zeroizing::new(String::with_capacity(text.len() * 7 + 8));
-            out.push('"');
-            let mut rest = text.chars().peekable();
-            while let Some(c) = rest.next() {
+        Dialect::PythonDotenv => vec![python_dotenv(text)],
+        Dialect::DjangoEnviron => {
+            let inner = escaped(text, &['\\', '"'], "");
+            vec![wrapped('\'', &wrapped('"', &inner))]
+        }
+        Dialect::Decouple => vec![wrapped('\'', text)],
+        Dialect::Docker => vec![Zeroizing::new(text.to_owned())],
+        Dialect::Node => ['\'', '"', '`']
+            .into_iter()
+            .filter(|quote| !text.contains(*quote))
+            .map(|quote| wrapped(quote, text))
+            .collect(),
+        Dialect::Compose => vec![wrapped('"', &escaped(text, &['"', '\\', '$'], ""))],
+        Dialect::Systemd => vec![wrapped('"', &escaped(text, &['"', '\\', '$', '`'], ""))],
+        Dialect::Shell => {
+            let mut out = Zeroizing::new(String::with_capacity(text.len() * 4 + 2));
+            out.push('\'');
+            for c in text.chars() {
                 match c {
-                    '\\' => out.push_str("\\\\"),
-                    '"' => out.push_str("\\\""),
-                    '\r' => out.push_str("\\r"),
-                    // An expansion without a name stands for its default: a `$` that starts nothing.
-                    '$' if rest.peek() == Some(&'{') => out.push_str("${:-$}"),
+                    '\'' => out.push_str("'\\''"),
                     c => out.push(c),
                 }
             }
-            if text.ends_with('\\') {
-                // The reader takes a backslash before the closing quote for an escaped quote.
-                out.push_str("${:-}");
+            out.push('\'');
+            vec![out]
+        }
+        Dialect::Ruby | Dialect::Godotenv => vec![
+            wrapped('\'', text),
+            wrapped('"', &escaped(text, &['"', '\\', '$'], "")),
+        ],
+        Dialect::Dotenvy => vec![wrapped('"', &escaped(text, &['"', '\\', '$'], "\n"))],
+    }
+}
+
+/// The text with a backslash before each of `special`; line feeds as `\n` where `line_feeds` has one.
+fn escaped(text: &str, special: &[char], line_feeds: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(text.len() * 2));
+    for c in text.chars() {
+        match c {
+            '\n' if line_feeds.contains('\n') => out.push_str("\\n"),
+            c if special.contains(&c) => {
+                out.push('\\');
+                out.push(c);
             }
-            out.push('"');
-            out
+            c => out.push(c),
         }
     }
+    out
+}
+
+fn python_dotenv(text: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(text.len() * 7 + 8));
+    out.push('"');
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\r' => out.push_str("\\r"),
+            // An expansion without a name stands for its default: a `$` that starts nothing.
+            '$' if rest.peek() == Some(&'{') => out.push_str("${:-$}"),
+            c => out.push(c),
+        }
+    }
+    if text.ends_with('\\') {
+        // The reader takes a backslash before the closing quote for an escaped quote.
+        out.push_str("${:-}");
+    }
+    out.push('"');
+    out
 }
 
 fn wrapped(quote: char, text: &str) -> Zeroizing<String> {
@@ -107,19 +234,6 @@ fn wrapped(quote: char, text: &str) -> Zeroizing<String> {
     out.push_str(text);
     out.push(quote);
     out
-}
-
-/// Characters at which Python's `str.splitlines` ends a line.
-fn splits_lines(c: char) -> bool {
-    matches!(
-        c,
-        '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
-    )
-}
-
-/// Code points that are no characters (Unicode 17, 23.7); systemd rejects a file that holds one.
-fn is_noncharacter(c: char) -> bool {
-    matches!(u32::from(c), 0xfdd0..=0xfdef) || u32::from(c) & 0xfffe == 0xfffe
 }
 
 /// A backslash that no reader takes for the start of something.

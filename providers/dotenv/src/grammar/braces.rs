@@ -69,11 +69,6 @@ fn first_variable(value: &str) -> Option<(usize, usize, Part<'_>)> {
     }
 }
 
-/// Whether a value depends on another. `${:-text}` has no name: it stands for its text.
-pub(crate) fn is_derived(value: &str) -> bool {
-    parts(value).any(|part| matches!(part, Part::Variable { name, .. } if !name.is_empty()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

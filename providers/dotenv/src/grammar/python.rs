@@ -1,49 +1,24 @@
-//! The grammar, byte for byte as python-dotenv's: a file is a row of bindings; what cannot be read
-//! ends with its line. Nothing is resolved or copied here: a binding is spans into the text.
+//! python-dotenv, byte for byte: a file is a row of bindings; what cannot be read ends with its line.
 
 use std::ops::Range;
 
-/// How a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Quote {
-    None,
-    Single,
-    Double,
-}
+use secrets_api::Zeroizing;
 
-/// One binding: a comment, blank lines, an item, or what cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Binding {
-    /// From the first character of its own line (white space before it belongs to nobody) to after
-    /// its line end.
-    pub(crate) line: Range<usize>,
-    /// The key, without quotes.
-    pub(crate) key: Option<Range<usize>>,
-    /// After the key, with the quotes it may have.
-    pub(crate) key_end: usize,
-    /// The value as it is written, quotes included; `None` without `=`.
-    pub(crate) value: Option<Range<usize>>,
-    pub(crate) quote: Quote,
-    /// Where it cannot be read.
-    pub(crate) error: Option<usize>,
-}
-
-/// White space as Python's `str.isspace` has it.
-pub(crate) fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
-}
+use super::braces::{self, Part};
+use super::{
+    Binding, MOST_BINDINGS, Otherwise, Piece, Problem, Quote, Variable, is_python_space as is_space,
+};
 
 fn is_line_end(c: char) -> bool {
     c == '\n' || c == '\r'
 }
 
-/// Most bindings of one file; what each costs in memory is many times the two bytes of a hostile
-/// line.
-pub(crate) const MOST_BINDINGS: usize = 100_000;
-
-/// Takes the text apart, up to one more than [`MOST_BINDINGS`].
-pub(crate) fn bindings(text: &str) -> Vec<Binding> {
-    let mut reader = Reader { text, at: 0 };
+pub(super) fn bindings(text: &str, start: usize) -> Vec<Binding> {
+    let mut reader = Reader {
+        text,
+        start,
+        at: start,
+    };
     let mut found = Vec::new();
     while reader.at < text.len() && found.len() <= MOST_BINDINGS {
         if let Some(binding) = reader.binding() {
@@ -55,6 +30,8 @@ pub(crate) fn bindings(text: &str) -> Vec<Binding> {
 
 struct Reader<'a> {
     text: &'a str,
+    /// After the byte order mark.
+    start: usize,
     at: usize,
 }
 
@@ -88,17 +65,21 @@ impl<'a> Reader<'a> {
         // What stands before it in its line is indentation of the line itself.
         let start = self.text[..self.at]
             .rfind(is_line_end)
-            .map_or(0, |end| end + 1);
+            .map_or(self.start, |end| end + 1);
         let mut binding = Binding {
             line: start..start,
             key: None,
             key_end: self.at,
             value: None,
             quote: Quote::None,
-            error: None,
+            problem: None,
         };
         if self.item(&mut binding).is_none() {
-            binding.error = Some(self.at);
+            binding.problem = Some(Problem {
+                at: self.at,
+                why: "python-dotenv leaves this line out: write NAME=value, with quotes that are closed",
+                fatal: false,
+            });
             binding.key = None;
             binding.value = None;
             self.skip(|c| !is_line_end(c));
@@ -215,4 +196,86 @@ impl<'a> Reader<'a> {
             usize::from(rest.starts_with(is_line_end))
         };
     }
+}
+
+/// Characters after a backslash that have a meaning in `'…'`, each beside what it becomes.
+const SINGLE: &[(char, char)] = &[('\\', '\\'), ('\'', '\'')];
+/// The same in `"…"`.
+const DOUBLE: &[(char, char)] = &[
+    ('\\', '\\'),
+    ('\'', '\''),
+    ('"', '"'),
+    ('a', '\x07'),
+    ('b', '\x08'),
+    ('f', '\x0c'),
+    ('n', '\n'),
+    ('r', '\r'),
+    ('t', '\t'),
+    ('v', '\x0b'),
+];
+
+/// What a value means.
+pub(super) fn pieces(written: &str, quote: Quote, interpolates: bool) -> Vec<Piece<'_>> {
+    let (inner, escapes) = match quote {
+        Quote::None => (written, &[][..]),
+        Quote::Single => (&written[1..written.len() - 1], SINGLE),
+        Quote::Double => (&written[1..written.len() - 1], DOUBLE),
+    };
+    let plain = escapes.is_empty() || !inner.contains('\\');
+    if plain && (!interpolates || !inner.contains("${")) {
+        return vec![Piece::Text(inner)];
+    }
+    if plain {
+        return braces::parts(inner).map(borrowed).collect();
+    }
+    let text = unescape(inner, escapes);
+    if !interpolates {
+        return vec![Piece::Made(text)];
+    }
+    let made = |text: &str| Piece::Made(Zeroizing::new(text.to_owned()));
+    let parts = braces::parts(&text).map(|part| match part {
+        Part::Text(text) => made(text),
+        Part::Variable { name, default } => Piece::Variable(Variable {
+            name: name.to_owned().into(),
+            otherwise: default_of(made(default)),
+        }),
+    });
+    parts.collect()
+}
+
+fn borrowed(part: Part<'_>) -> Piece<'_> {
+    match part {
+        Part::Text(text) => Piece::Text(text),
+        Part::Variable { name, default } => Piece::Variable(Variable {
+            name: name.into(),
+            otherwise: default_of(Piece::Text(default)),
+        }),
+    }
+}
+
+fn default_of(piece: Piece<'_>) -> Otherwise<'_> {
+    Otherwise::Default {
+        empty: false,
+        word: vec![piece],
+    }
+}
+
+fn unescape(text: &str, escapes: &[(char, char)]) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let mut ahead = rest.clone();
+        let meaning = (c == '\\')
+            .then(|| ahead.next())
+            .flatten()
+            .and_then(|after| escapes.iter().find(|(from, _)| *from == after));
+        match meaning {
+            Some((_, to)) => {
+                out.push(*to);
+                rest = ahead;
+            }
+            None => out.push(c),
+        }
+    }
+    out
 }

@@ -1,0 +1,213 @@
+//! From text to bindings, and from a value as it is written to what it means. Six grammars; what
+//! differs between the readers that share one is in `dialect.rs`.
+//!
+//! Nothing here is resolved against other values: a binding is spans into the text, a value is
+//! pieces, some of which name variables.
+
+pub(crate) mod braces;
+mod go;
+mod lines;
+mod pattern;
+mod python;
+mod shell;
+mod systemd;
+mod words;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use secrets_api::Zeroizing;
+
+use crate::dialect::{Grammar, Rules, Words};
+
+/// Most bindings of one file; what each costs in memory is many times the two bytes of a hostile
+/// line.
+pub(crate) const MOST_BINDINGS: usize = 100_000;
+/// How deep a default may hold another variable.
+pub(crate) const DEEPEST: usize = 16;
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quote {
+    None,
+    Single,
+    Double,
+}
+
+/// What is wrong at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Where, in bytes.
+    pub(crate) at: usize,
+    pub(crate) why: &'static str,
+    /// Whether its reader gives the whole file up, rather than pass this line over.
+    pub(crate) fatal: bool,
+}
+
+/// One binding: an item, or what cannot be read. Comments and blank lines are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Binding {
+    /// What goes when the item is removed: as a rule its lines, line end included; where several
+    /// items share a line, its part of it.
+    pub(crate) line: Range<usize>,
+    /// The key, without quotes.
+    pub(crate) key: Option<Range<usize>>,
+    /// After the key, with the quotes it may have.
+    pub(crate) key_end: usize,
+    /// The value as it is written, quotes included; `None` without `=`.
+    pub(crate) value: Option<Range<usize>>,
+    pub(crate) quote: Quote,
+    pub(crate) problem: Option<Problem>,
+}
+
+/// Why a value cannot be read, and where in what is written.
+pub(crate) type Unreadable = (usize, &'static str);
+
+/// A part of a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    Text(&'a str),
+    Made(Zeroizing<String>),
+    Variable(Variable<'a>),
+}
+
+/// `$NAME` in one of its forms.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Variable<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) otherwise: Otherwise<'a>,
+}
+
+/// What stands for a variable. `empty` says whether an empty value counts as none.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Otherwise<'a> {
+    /// Nothing, where there is none.
+    Nothing,
+    /// This, where there is none.
+    Default { empty: bool, word: Vec<Piece<'a>> },
+    /// This, where there is one.
+    Instead { empty: bool, word: Vec<Piece<'a>> },
+    /// Without one the file cannot be read.
+    Required { empty: bool },
+}
+
+impl<'a> Variable<'a> {
+    pub(crate) fn plain(name: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            name: name.into(),
+            otherwise: Otherwise::Nothing,
+        }
+    }
+}
+
+/// Takes the text apart from `start` on, up to one more than [`MOST_BINDINGS`].
+pub(crate) fn bindings(rules: &Rules, text: &str, start: usize) -> Vec<Binding> {
+    match rules.grammar {
+        Grammar::Python => python::bindings(text, start),
+        Grammar::Lines(reader) => lines::bindings(reader, text, start),
+        Grammar::Pattern(reader) => pattern::bindings(reader, text, start),
+        Grammar::Go(reader) => go::bindings(reader, text, start),
+        Grammar::Systemd => systemd::bindings(text, start),
+        Grammar::Words(Words::Shell) => shell::bindings(text, start),
+        Grammar::Words(Words::Dotenvy) => words::bindings(text, start),
+    }
+}
+
+/// What a value means. `interpolates` counts only where a reader has a switch for it.
+pub(crate) fn pieces<'a>(
+    rules: &Rules,
+    written: &'a str,
+    quote: Quote,
+    interpolates: bool,
+) -> Result<Vec<Piece<'a>>, Unreadable> {
+    match rules.grammar {
+        Grammar::Python => Ok(python::pieces(written, quote, interpolates)),
+        Grammar::Lines(reader) => Ok(vec![lines::value(reader, written)]),
+        Grammar::Pattern(reader) => pattern::pieces(reader, written),
+        Grammar::Go(reader) => go::pieces(reader, written, quote),
+        Grammar::Systemd => Ok(vec![systemd::value(written)]),
+        Grammar::Words(Words::Shell) => shell::pieces(written),
+        Grammar::Words(Words::Dotenvy) => words::pieces(written),
+    }
+}
+
+/// A text of pieces, as it grows.
+#[derive(Default)]
+pub(crate) struct Pieces<'a> {
+    done: Vec<Piece<'a>>,
+    text: Zeroizing<String>,
+    room: usize,
+}
+
+impl<'a> Pieces<'a> {
+    /// With room for `most` bytes of text: it never grows, and so leaves no copies behind.
+    pub(crate) fn with_room(most: usize) -> Self {
+        Self {
+            done: Vec::new(),
+            text: Zeroizing::new(String::with_capacity(most)),
+            room: most,
+        }
+    }
+
+    pub(crate) fn push(&mut self, c: char) {
+        self.text.push(c);
+    }
+
+    pub(crate) fn push_str(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    pub(crate) fn variable(&mut self, variable: Variable<'a>) {
+        self.flush();
+        self.done.push(Piece::Variable(variable));
+    }
+
+    fn flush(&mut self) {
+        if !self.text.is_empty() {
+            let fresh = Zeroizing::new(String::with_capacity(self.room));
+            let text = std::mem::replace(&mut self.text, fresh);
+            self.done.push(Piece::Made(text));
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<Piece<'a>> {
+        if !self.text.is_empty() {
+            self.done.push(Piece::Made(std::mem::take(&mut self.text)));
+        }
+        self.done
+    }
+}
+
+/// White space as Python's `str.isspace` has it.
+pub(crate) fn is_python_space(c: char) -> bool {
+    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
+}
+
+/// Characters at which Python's `str.splitlines` ends a line.
+pub(crate) fn splits_lines(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+/// Code points that are no characters (Unicode 17, 23.7).
+pub(crate) fn is_noncharacter(c: char) -> bool {
+    matches!(u32::from(c), 0xfdd0..=0xfdef) || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// Where the line of this position begins.
+pub(crate) fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |end| end + 1)
+}
+
+/// After the line of this position, its end included.
+pub(crate) fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
+}
+
+/// Whether nothing but blanks, or a comment where there are any, is left of the line.
+pub(crate) fn rest_is_idle(text: &str, at: usize) -> bool {
+    let rest = text[at..line_end(text, at)].trim_start();
+    rest.is_empty() || rest.starts_with('#')
+}

@@ -1,0 +1,348 @@
+//! A POSIX shell that reads the file with `.`, as far as that only assigns. Whatever would run a
+//! command, or depends on the process that reads it, is an error.
+
+use std::ops::Range;
+
+use super::{
+    Binding, DEEPEST, MOST_BINDINGS, Otherwise, Piece, Pieces, Problem, Quote, Unreadable,
+    Variable, line_end, line_start, rest_is_idle,
+};
+
+const COMMAND: &str =
+    "a shell would run a command here: nothing is run; quote the value, or write NAME=value";
+const REDIRECTION: &str = "a shell would take this for an operator: quote the value";
+const UNFIXED: &str =
+    "this differs from one shell, or one run, to the next: write the value itself";
+const OPEN: &str = "this quote, or brace, is never closed";
+
+pub(super) fn bindings(text: &str, start: usize) -> Vec<Binding> {
+    let mut found = Vec::new();
+    let mut reader = Reader { text, at: start };
+    while found.len() <= MOST_BINDINGS {
+        match reader.statement(&mut found) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err((at, why)) => {
+                found.push(Binding {
+                    line: line_start(text, at)..line_end(text, at),
+                    key: None,
+                    key_end: at,
+                    value: None,
+                    quote: Quote::None,
+                    problem: Some(Problem {
+                        at,
+                        why,
+                        fatal: true,
+                    }),
+                });
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// What a value means.
+pub(super) fn pieces(written: &str) -> Result<Vec<Piece<'_>>, Unreadable> {
+    if !written.contains(['\\', '\'', '"', '$', '`']) {
+        return Ok(vec![Piece::Text(written)]);
+    }
+    let mut out = Pieces::with_room(written.len());
+    let mut reader = Reader {
+        text: written,
+        at: 0,
+    };
+    reader.word(&mut out, 0)?;
+    Ok(out.finish())
+}
+
+/// A word ends here.
+fn ends_word(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | ';')
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn blanks(&mut self) {
+        while let Some(c) = self.peek() {
+            if c == ' ' || c == '\t' {
+                self.at += 1;
+            } else if self.rest().starts_with("\\\n") {
+                self.at += 2;
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn name(&self) -> &'a str {
+        let rest = self.rest();
+        if !rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            return "";
+        }
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        &rest[..end.unwrap_or(rest.len())]
+    }
+
+    /// The next statement; no at the end of the text.
+    fn statement(&mut self, found: &mut Vec<Binding>) -> Result<bool, Unreadable> {
+        loop {
+            self.blanks();
+            match self.peek() {
+                None => return Ok(false),
+                Some('\n') => self.at += 1,
+                Some('#') => self.at = line_end(self.text, self.at),
+                Some(_) => break,
+            }
+        }
+        let first = found.len();
+        let start = self.at;
+        let exports = self
+            .rest()
+            .strip_prefix("export")
+            .is_some_and(|r| r.starts_with([' ', '\t']));
+        if exports {
+            self.at += "export".len();
+        }
+        loop {
+            self.blanks();
+            match self.peek() {
+                None | Some('\n') => break,
+                Some('#') => break,
+                Some(';') if found.len() > first => {
+                    self.at += 1;
+                    break;
+                }
+                Some(_) => found.push(self.assignment(exports)?),
+            }
+        }
+        self.lines(&mut found[first..], start);
+        Ok(true)
+    }
+
+    fn assignment(&mut self, exports: bool) -> Result<Binding, Unreadable> {
+        let start = self.at;
+        let key = start..start + self.name().len();
+        if key.is_empty() {
+            return Err((start, COMMAND));
+        }
+        self.at = key.end;
+        let mut binding = Binding {
+            line: start..start,
+            key_end: key.end,
+            key: Some(key.clone()),
+            value: None,
+            quote: Quote::None,
+            problem: None,
+        };
+        match self.peek() {
+            Some('=') => {
+                self.at += 1;
+                let from = self.at;
+                let mut out = Pieces::with_room(0);
+                self.word(&mut out, 0)?;
+                binding.value = Some(from..self.at);
+            }
+            // `export NAME` passes on what is set already.
+            None | Some(' ' | '\t' | '\n' | ';') if exports => {}
+            _ => return Err((start, COMMAND)),
+        }
+        binding.line.end = self.at;
+        Ok(binding)
+    }
+
+    /// What goes with each of these items of one statement: alone on its lines, these; else its own
+    /// part.
+    fn lines(&self, items: &mut [Binding], start: usize) {
+        let begin = line_start(self.text, start);
+        let alone = self.text[begin..start].trim().is_empty();
+        match items {
+            [one] if alone && rest_is_idle(self.text, self.at) => {
+                one.line = begin..line_end(self.text, one.line.end);
+            }
+            [one] => one.line = start..self.at,
+            many => {
+                for index in 0..many.len() {
+                    // With the blanks before it.
+                    let from: Range<usize> = many[index].line.clone();
+                    let before = self.text[..from.start].trim_end_matches([' ', '\t']).len();
+                    many[index].line = before..from.end;
+                }
+            }
+        }
+    }
+
+    /// One word, to the blank, line end or `;` after it.
+    fn word(&mut self, out: &mut Pieces<'a>, depth: usize) -> Result<(), Unreadable> {
+        while let Some(c) = self.peek() {
+            match c {
+                c if ends_word(c) => return Ok(()),
+                '&' | '|' | '<' | '>' | '(' | ')' => return Err((self.at, REDIRECTION)),
+                _ => self.part(c, out, depth, false)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One part of a word: a quoted text, a variable, a character.
+    fn part(
+        &mut self,
+        c: char,
+        out: &mut Pieces<'a>,
+        depth: usize,
+        within: bool,
+    ) -> Result<(), Unreadable> {
+        let start = self.at;
+        self.at += c.len_utf8();
+        match c {
+            '\\' => match self.peek() {
+                None => out.push('\\'),
+                Some('\n') => self.at += 1,
+                // Within `"${…}"` a backslash is what it is in quotes.
+                Some(after) => {
+                    if within && !matches!(after, '$' | '`' | '"' | '\\' | '}') {
+                        out.push('\\');
+                    }
+                    out.push(after);
+                    self.at += after.len_utf8();
+                }
+            },
+            '\'' if !within => {
+                let rest = self.rest();
+                let length = rest.find('\'').ok_or((start, OPEN))?;
+                out.push_str(&rest[..length]);
+                self.at += length + 1;
+            }
+            '"' => self.double(start, out, depth)?,
+            '`' => return Err((start, COMMAND)),
+            '$' => self.variable(start, out, depth, within)?,
+            c => out.push(c),
+        }
+        Ok(())
+    }
+
+    fn double(
+        &mut self,
+        start: usize,
+        out: &mut Pieces<'a>,
+        depth: usize,
+    ) -> Result<(), Unreadable> {
+        while let Some(c) = self.peek() {
+            let at = self.at;
+            self.at += c.len_utf8();
+            match c {
+                '"' => return Ok(()),
+                '`' => return Err((at, COMMAND)),
+                '$' => self.variable(at, out, depth, true)?,
+                '\\' => match self.peek() {
+                    Some('\n') => self.at += 1,
+                    Some(after @ ('$' | '`' | '"' | '\\')) => {
+                        out.push(after);
+                        self.at += 1;
+                    }
+                    _ => out.push('\\'),
+                },
+                c => out.push(c),
+            }
+        }
+        Err((start, OPEN))
+    }
+
+    /// Behind a `$`.
+    fn variable(
+        &mut self,
+        start: usize,
+        out: &mut Pieces<'a>,
+        depth: usize,
+        quoted: bool,
+    ) -> Result<(), Unreadable> {
+        match self.peek() {
+            Some('(') => Err((start, COMMAND)),
+            // `$'…'` and `$"…"` are bash's own.
+            Some('\'' | '"') if !quoted => Err((start, UNFIXED)),
+            Some('$' | '!' | '?' | '#' | '*' | '@' | '-' | '0') => Err((start, UNFIXED)),
+            // A file that is read with `.` has no arguments.
+            Some('1'..='9') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some('{') => {
+                self.at += 1;
+                self.braced(start, out, depth, quoted)
+            }
+            _ => {
+                let name = self.name();
+                if name.is_empty() {
+                    out.push('$');
+                } else {
+                    self.at += name.len();
+                    out.variable(Variable::plain(name));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn braced(
+        &mut self,
+        start: usize,
+        out: &mut Pieces<'a>,
+        depth: usize,
+        quoted: bool,
+    ) -> Result<(), Unreadable> {
+        let name = self.name();
+        if depth > DEEPEST {
+            return Err((start, "variables are nested too deeply"));
+        }
+        if name.is_empty() {
+            return Err((start, UNFIXED));
+        }
+        self.at += name.len();
+        let empty = self.rest().starts_with(':');
+        self.at += usize::from(empty);
+        let operator = self.peek();
+        let otherwise = match operator {
+            Some('}') if !empty => Otherwise::Nothing,
+            Some('-' | '+' | '?') => {
+                self.at += 1;
+                let mut word = Pieces::with_room(self.rest().len().min(4096));
+                loop {
+                    match self.peek() {
+                        None => return Err((start, OPEN)),
+                        Some('}') => break,
+                        Some(c) => self.part(c, &mut word, depth + 1, quoted)?,
+                    }
+                }
+                let word = word.finish();
+                match operator {
+                    Some('-') => Otherwise::Default { empty, word },
+                    Some('+') => Otherwise::Instead { empty, word },
+                    _ => Otherwise::Required { empty },
+                }
+            }
+            None => return Err((start, OPEN)),
+            _ => {
+                return Err((
+                    start,
+                    "a shell computes something here: write the value itself",
+                ));
+            }
+        };
+        self.at += 1;
+        let name = name.into();
+        out.variable(Variable { name, otherwise });
+        Ok(())
+    }
+}

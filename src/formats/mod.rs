@@ -102,8 +102,9 @@ fn dotenv_parse(bytes: &[u8]) -> Result<Items> {
     // A name without `=` has no value; of several lines for one name the last counts.
     let mut last = BTreeMap::new();
     for entry in secrets_dotenv::parse(secrets_dotenv::Dialect::default(), bytes)? {
-        let place = format!("what stands before `=` in line {}", entry.line);
-        last.insert(name(entry.name.as_bytes(), &place)?, entry.value);
+        let place = format!("what stands before `=` in line {}", entry.line(bytes));
+        let value = entry.value.map(secrets_dotenv::Value::into_secret);
+        last.insert(name(entry.name.as_bytes(), &place)?, value);
     }
     Ok(last
         .into_iter()

@@ -128,7 +128,7 @@ fn read(reading: Reading, input: &[u8]) -> Option<Env> {
         let value = entry.value.map(|v| v.expose().to_vec());
         // A name without `=` is one only to python-dotenv; the others inherit it, or leave it out.
         if value.is_some() || reading.dialect == Dialect::PythonDotenv {
-            env.insert(entry.name, value);
+            env.insert(entry.name.into_owned(), value);
         }
     }
     Some(env)

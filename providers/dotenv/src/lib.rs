@@ -9,7 +9,8 @@
 //! | `dialect` | the readers, in one table: which grammar, and what differs |
 //! | `grammar` | six grammars: text to bindings, a written value to its pieces |
 //! | `text` | bytes that are no UTF-8, carried through |
-//! | `document` | a file's bindings, resolved against each other |
+//! | `document` | a file's text and bindings; errors with their place |
+//! | `resolve` | bindings to items: what each value stands for |
 //! | `write` | how a value is written so that its readers agree |
 //! | `edit` | changes that leave every other byte as it was |
 //! | `provider`, `marks` | a file as a store |
@@ -23,8 +24,11 @@ mod edit;
 mod grammar;
 mod marks;
 mod provider;
+mod resolve;
 mod text;
 mod write;
+
+use std::borrow::Cow;
 
 use secrets_api::{Name, Result, SecretValue};
 
@@ -32,17 +36,67 @@ pub use dialect::Dialect;
 pub use document::{Interpolation, Reading};
 pub use provider::{SCHEME, open};
 
-/// One item of a file.
+/// One item of a file. What stands in the file as it is meant is borrowed from it.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// The key, which need not be the name of a secret.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// The value, interpolated from the file alone; `None` for a key without `=`.
-    pub value: Option<SecretValue>,
+    pub value: Option<Value<'a>>,
     /// Whether the value is put together from others.
     pub derived: bool,
-    /// The line it begins in, from 1.
-    pub line: usize,
+    /// Where its key ends, in bytes of the file as it was read.
+    pub at: usize,
+}
+
+impl Entry<'_> {
+    /// The line it stands in, from 1; `file` is what was read.
+    pub fn line(&self, file: &[u8]) -> usize {
+        let before = &file[..self.at.min(file.len())];
+        memchr::memchr_iter(b'\n', before).count() + 1
+    }
+
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Entry<'static> {
+        Entry {
+            name: self.name.into_owned().into(),
+            value: self.value.map(|value| Value::Made(value.into_secret())),
+            derived: self.derived,
+            at: self.at,
+        }
+    }
+}
+
+/// A value: a part of the file, or made from one.
+pub enum Value<'a> {
+    /// As it stands in the file.
+    Plain(&'a [u8]),
+    /// Quotes, escapes or variables undone.
+    Made(SecretValue),
+}
+
+impl Value<'_> {
+    /// The bytes.
+    pub fn expose(&self) -> &[u8] {
+        match self {
+            Self::Plain(bytes) => bytes,
+            Self::Made(value) => value.expose(),
+        }
+    }
+
+    /// A value of its own.
+    pub fn into_secret(self) -> SecretValue {
+        match self {
+            Self::Plain(bytes) => SecretValue::from_slice(bytes),
+            Self::Made(value) => value,
+        }
+    }
+}
+
+impl std::fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Value(…)")
+    }
 }
 
 /// Reads a whole file; every item in its order, so that of several with one name the last counts.
@@ -51,8 +105,8 @@ pub struct Entry {
 /// `InvalidData`: with line and column for what is not UTF-8, a NUL byte, a line the dialect's
 /// reader would leave out, or values put together from others beyond 16 MiB in all; without for
 /// more than 100,000 items and comments. What a line holds is not repeated.
-pub fn parse(reading: impl Into<Reading>, bytes: &[u8]) -> Result<Vec<Entry>> {
-    document::Document::parse(reading.into(), bytes)?.resolve(&[])
+pub fn parse(reading: impl Into<Reading>, bytes: &[u8]) -> Result<Vec<Entry<'_>>> {
+    document::read(reading.into(), bytes)
 }
 
 /// One line `NAME=value`, with its line end, in the form that most readers agree on, else in the

@@ -19,7 +19,7 @@ use secrets_platform::files::{self, Contents, Edit, Options};
 use crate::document::Document;
 use crate::edit::{self, Wish};
 use crate::marks::Marks;
-use crate::{Dialect, Entry, Interpolation, Reading};
+use crate::{Dialect, Entry, Interpolation, Reading, Value};
 
 /// The word before the colon.
 pub const SCHEME: &str = "dotenv";
@@ -114,27 +114,37 @@ impl std::fmt::Debug for Dotenv {
     }
 }
 
+/// One name of a file.
+struct Item {
+    value: Option<SecretValue>,
+    derived: bool,
+}
+
 /// What a file holds: the last item of each name, and keys that are no names.
 #[derive(Default)]
 struct Items {
     order: Vec<Name>,
-    by_name: HashMap<Name, Entry>,
+    by_name: HashMap<Name, Item>,
     foreign: Vec<String>,
 }
 
 impl Items {
-    fn new(entries: Vec<Entry>) -> Self {
+    fn new(entries: Vec<Entry<'_>>, file: &[u8]) -> Self {
         let mut items = Self::default();
         let mut seen = HashSet::new();
         for entry in entries {
             let Ok(name) = Name::new(&entry.name) else {
-                let shown = foreign(&entry);
+                let shown = foreign(&entry, file);
                 if seen.insert(shown.clone()) {
                     items.foreign.push(shown);
                 }
                 continue;
             };
-            if items.by_name.insert(name.clone(), entry).is_none() {
+            let item = Item {
+                value: entry.value.map(Value::into_secret),
+                derived: entry.derived,
+            };
+            if items.by_name.insert(name.clone(), item).is_none() {
                 items.order.push(name);
             }
         }
@@ -142,7 +152,8 @@ impl Items {
     }
 
     fn read(document: &Document<'_>) -> Result<Self> {
-        document.resolve(&[]).map(Self::new)
+        let entries = document.resolve(&[])?;
+        Ok(Self::new(entries, document.text.as_bytes()))
     }
 
     /// The value under a name; a key without `=` has none.
@@ -168,15 +179,15 @@ const LONGEST: usize = 64;
 /// A key that is no name, for messages. What stands before `=` need not be one: a line of a value
 /// that lacks its quotes reads as a key too (a URL with its password, base64 with its padding). So
 /// only what looks like a key and has a value is shown; of the rest, the place.
-fn foreign(entry: &Entry) -> String {
+fn foreign(entry: &Entry<'_>, file: &[u8]) -> String {
     let key = &entry.name;
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let valued = entry.value.as_ref();
     let valued = valued.is_some_and(|value| !matches!(value.expose(), b"" | b"="));
     if valued && key.len() <= LONGEST && key.chars().all(plain) {
-        key.clone()
+        key.to_string()
     } else {
-        format!("line {}", entry.line)
+        format!("line {}", entry.line(file))
     }
 }
 
@@ -215,7 +226,7 @@ impl Dotenv {
         Ok((contents, items))
     }
 
-    fn meta(marks: &Marks, name: &Name, entry: &Entry) -> Meta {
+    fn meta(marks: &Marks, name: &Name, entry: &Item) -> Meta {
         Meta {
             version: entry.value.as_ref().map(|value| marks.version(name, value)),
             derived: entry.derived,

@@ -119,7 +119,10 @@ fn reads_as(dialect: Dialect, token: &str, value: &SecretValue) -> bool {
     let Some((first, rest)) = entries.split_first() else {
         return false;
     };
-    let read = first.value.as_ref().is_some_and(|read| read.same_as(value));
+    let read = first
+        .value
+        .as_ref()
+        .is_some_and(|read| read.expose() == value.expose());
     read && !first.derived
         && first.name == "N"
         && rest.len() == after.matches('=').count()

@@ -78,7 +78,7 @@ fn read_by_us(bytes: &[u8]) -> String {
             .map_or("-".to_owned(), |v| format!("={}", hex(v.expose())));
         match items.iter_mut().find(|(name, _)| *name == entry.name) {
             Some((_, earlier)) => *earlier = value,
-            None => items.push((entry.name, value)),
+            None => items.push((entry.name.into_owned(), value)),
         }
     }
     let mut text = String::new();

@@ -255,22 +255,21 @@ fn a_random_file_that_we_read_its_reader_reads_alike() {
             let text: String = (0..random.random_range(1..12))
                 .map(|_| PIECES[random.random_range(0..PIECES.len())])
                 .collect();
+            // A shell's environment has more in it: these names are looked at there.
+            let looked_at =
+                |name: &str| *dialect != Dialect::Shell || ["A", "B", "C", "D"].contains(&name);
             let Ok(entries) = parse(*dialect, text.as_bytes()) else {
                 continue;
             };
+            let valued = entries.into_iter().filter(|entry| looked_at(&entry.name));
+            let env: Env = valued
+                .filter_map(|e| Some((e.name.into_owned(), e.value?.expose().to_vec())))
+                .collect();
             let path = folder.path().join(paths.len().to_string());
             std::fs::write(&path, &text).unwrap();
             paths.push(path);
             texts.push(text);
-            // A shell's environment has more in it: these names are looked at there.
-            let ours_alone =
-                |name: &str| *dialect != Dialect::Shell || ["A", "B", "C", "D"].contains(&name);
-            let valued = entries.into_iter().filter(|entry| ours_alone(&entry.name));
-            ours.push(
-                valued
-                    .filter_map(|e| Some((e.name, e.value?.expose().to_vec())))
-                    .collect::<Env>(),
-            );
+            ours.push(env);
         }
         let Some(theirs) = read_by_it(reader, &paths) else {
             continue;

@@ -101,16 +101,22 @@ impl<'a> Variable<'a> {
 }
 
 /// Takes the text apart from `start` on, up to one more than [`MOST_BINDINGS`].
-pub(crate) fn bindings(rules: &Rules, text: &str, start: usize) -> Vec<Binding> {
-    match rules.grammar {
-        Grammar::Python => python::bindings(text, start),
+pub(crate) fn bindings<'t>(
+    rules: &Rules,
+    text: &'t str,
+    start: usize,
+) -> Box<dyn Iterator<Item = Binding> + 't> {
+    let all = match rules.grammar {
+        // The dialect of most files is taken apart as it is read.
+        Grammar::Python => return Box::new(python::bindings(text, start).take(MOST_BINDINGS + 1)),
         Grammar::Lines(reader) => lines::bindings(reader, text, start),
         Grammar::Pattern(reader) => pattern::bindings(reader, text, start),
         Grammar::Go(reader) => go::bindings(reader, text, start),
         Grammar::Systemd => systemd::bindings(text, start),
         Grammar::Words(Words::Shell) => shell::bindings(text, start),
         Grammar::Words(Words::Dotenvy) => words::bindings(text, start),
-    }
+    };
+    Box::new(all.into_iter())
 }
 
 /// What a value means. `interpolates` counts only where a reader has a switch for it.
@@ -128,6 +134,14 @@ pub(crate) fn pieces<'a>(
         Grammar::Systemd => Ok(vec![systemd::value(written)]),
         Grammar::Words(Words::Shell) => shell::pieces(written),
         Grammar::Words(Words::Dotenvy) => words::pieces(written),
+    }
+}
+
+/// A value that is one text, as most are; `None` where it takes a closer look.
+pub(crate) fn plain<'a>(rules: &Rules, written: &'a str, quote: Quote) -> Option<Piece<'a>> {
+    match rules.grammar {
+        Grammar::Python => python::plain(written, quote),
+        _ => None,
     }
 }
 

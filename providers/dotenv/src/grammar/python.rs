@@ -5,27 +5,30 @@ use std::ops::Range;
 use secrets_api::Zeroizing;
 
 use super::braces::{self, Part};
-use super::{
-    Binding, MOST_BINDINGS, Otherwise, Piece, Problem, Quote, Variable, is_python_space as is_space,
-};
+use super::{Binding, Otherwise, Piece, Problem, Quote, Variable, is_python_space as is_space};
 
 fn is_line_end(c: char) -> bool {
     c == '\n' || c == '\r'
 }
 
-pub(super) fn bindings(text: &str, start: usize) -> Vec<Binding> {
+pub(super) fn bindings(text: &str, start: usize) -> impl Iterator<Item = Binding> {
     let mut reader = Reader {
         text,
         start,
         at: start,
     };
-    let mut found = Vec::new();
-    while reader.at < text.len() && found.len() <= MOST_BINDINGS {
-        if let Some(binding) = reader.binding() {
-            found.push(binding);
+    std::iter::from_fn(move || {
+        loop {
+            if let Some(binding) = reader.plain_line() {
+                return Some(binding);
+            }
+            let binding = reader.binding()?;
+            // Comments are none.
+            if binding.key.is_some() || binding.problem.is_some() {
+                return Some(binding);
+            }
         }
-    }
-    found
+    })
 }
 
 struct Reader<'a> {
@@ -40,20 +43,114 @@ impl<'a> Reader<'a> {
         &self.text[self.at..]
     }
 
-    fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
+    /// The next byte; all that has a meaning here is one.
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Goes on while `wanted`; says how far it went.
+    /// Goes on while `wanted`. ASCII is judged byte by byte.
     fn skip(&mut self, wanted: impl Fn(char) -> bool) -> Range<usize> {
         let start = self.at;
-        let rest = self.rest();
-        self.at += rest.find(|c| !wanted(c)).unwrap_or(rest.len());
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at) {
+            let c = if byte.is_ascii() {
+                char::from(*byte)
+            } else {
+                self.rest().chars().next().unwrap_or_default()
+            };
+            if !wanted(c) {
+                break;
+            }
+            self.at += c.len_utf8();
+        }
         start..self.at
     }
 
     fn skip_blanks(&mut self) {
         self.skip(|c| is_space(c) && !is_line_end(c));
+    }
+
+    /// To the end of the line.
+    fn skip_line(&mut self) -> Range<usize> {
+        let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        self.at += memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        start..self.at
+    }
+
+    /// The next binding, if it is a line of the plainest sort, as most are: `NAME=value` with a value
+    /// of printable ASCII or in quotes, and at most a comment behind it; comments before it are passed. It says what [`Reader::binding`] would.
+    fn plain_line(&mut self) -> Option<Binding> {
+        let bytes = self.text.as_bytes();
+        while bytes.get(self.at) == Some(&b'#') {
+            self.at += memchr::memchr2(b'\n', b'\r', &bytes[self.at..])? + 1;
+        }
+        let start = self.at;
+        let exported = bytes[start..].starts_with(b"export ");
+        let key = start + if exported { "export ".len() } else { 0 };
+        let mut at = key;
+        while bytes.get(at).is_some_and(|b| NAME[usize::from(*b)]) {
+            at += 1;
+        }
+        let key = key..at;
+        if key.is_empty() || bytes.get(at) != Some(&b'=') || !self.begins_line(start) {
+            return None;
+        }
+        let from = at + 1;
+        let (end, quote) = match bytes.get(from)? {
+            quote @ (b'\'' | b'"') => {
+                let mut at = from + 1;
+                loop {
+                    at += memchr::memchr2(*quote, b'\\', &bytes[at..])?;
+                    if bytes[at] == *quote {
+                        break;
+                    }
+                    // What it takes along is no part of a longer character if it is ASCII.
+                    at += if bytes.get(at + 1)?.is_ascii() {
+                        2
+                    } else {
+                        return None;
+                    };
+                }
+                let kind = if *quote == b'"' {
+                    Quote::Double
+                } else {
+                    Quote::Single
+                };
+                (at + 1, kind)
+            }
+            _ => {
+                let mut at = from;
+                while bytes
+                    .get(at)
+                    .is_some_and(|b| b.is_ascii_graphic() && *b != b'#')
+                {
+                    at += 1;
+                }
+                (at, Quote::None)
+            }
+        };
+        let mut next = end;
+        if quote != Quote::None && bytes[end..].starts_with(b" #") {
+            next += memchr::memchr2(b'\n', b'\r', &bytes[end..])?;
+        }
+        if bytes.get(next) != Some(&b'\n') {
+            return None;
+        }
+        self.at = next + 1;
+        Some(Binding {
+            line: start..next + 1,
+            key_end: key.end,
+            key: Some(key),
+            value: Some(from..end),
+            quote,
+            problem: None,
+        })
+    }
+
+    /// Whether a line begins here.
+    fn begins_line(&self, at: usize) -> bool {
+        at == self.start || is_line_end(self.text.as_bytes()[at - 1].into())
     }
 
     /// The next binding; `None` for white space at the end.
@@ -82,7 +179,7 @@ impl<'a> Reader<'a> {
             });
             binding.key = None;
             binding.value = None;
-            self.skip(|c| !is_line_end(c));
+            self.skip_line();
             self.line_end();
         }
         binding.line.end = self.at;
@@ -98,10 +195,10 @@ impl<'a> Reader<'a> {
         binding.key = self.key()?;
         binding.key_end = self.at;
         self.skip_blanks();
-        if self.peek() == Some('=') {
+        if self.peek() == Some(b'=') {
             self.at += 1;
             let blanks = self.skip(|c| is_space(c) && !is_line_end(c));
-            let comment = !blanks.is_empty() && self.peek() == Some('#');
+            let comment = !blanks.is_empty() && self.peek() == Some(b'#');
             let (value, quote) = if comment {
                 // `KEY= # why`: the value is empty and stands right behind the `=`.
                 self.at = blanks.start;
@@ -114,7 +211,8 @@ impl<'a> Reader<'a> {
         }
         self.comment();
         self.skip_blanks();
-        let ended = self.at == self.text.len() || self.peek().is_some_and(is_line_end);
+        let ended =
+            self.at == self.text.len() || self.peek().is_some_and(|b| is_line_end(b.into()));
         self.line_end();
         ended.then_some(())
     }
@@ -122,8 +220,8 @@ impl<'a> Reader<'a> {
     /// `None`: cannot be read. `Some(None)`: there is no key, but a comment.
     fn key(&mut self) -> Option<Option<Range<usize>>> {
         let key = match self.peek() {
-            Some('#') => return Some(None),
-            Some('\'') => {
+            Some(b'#') => return Some(None),
+            Some(b'\'') => {
                 let inner = self.rest()[1..].find('\'').filter(|length| *length > 0)?;
                 let start = self.at + 1;
                 self.at = start + inner + 1;
@@ -136,24 +234,21 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self) -> Option<(Range<usize>, Quote)> {
         match self.peek() {
-            Some('\'') => self.quoted('\'').map(|span| (span, Quote::Single)),
-            Some('"') => self.quoted('"').map(|span| (span, Quote::Double)),
+            Some(b'\'') => self.quoted(b'\'').map(|span| (span, Quote::Single)),
+            Some(b'"') => self.quoted(b'"').map(|span| (span, Quote::Double)),
             _ => Some((self.bare(), Quote::None)),
         }
     }
 
     /// `'(?:\\.|[^'\\])*'`, over line ends too: a backslash takes the character after it along.
-    fn quoted(&mut self, quote: char) -> Option<Range<usize>> {
+    fn quoted(&mut self, quote: u8) -> Option<Range<usize>> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         let mut at = start + 1;
         loop {
             // Neither is a part of a longer UTF-8 sequence.
-            at += bytes
-                .get(at..)?
-                .iter()
-                .position(|b| *b == quote as u8 || *b == b'\\')?;
-            if bytes[at] == quote as u8 {
+            at += memchr::memchr2(quote, b'\\', bytes.get(at..)?)?;
+            if bytes[at] == quote {
                 self.at = at + 1;
                 return Some(start..self.at);
             }
@@ -163,26 +258,20 @@ impl<'a> Reader<'a> {
 
     /// To the end of the line, less a comment after white space, less white space at the end.
     fn bare(&mut self) -> Range<usize> {
-        let line = self.skip(|c| !is_line_end(c));
+        let line = self.skip_line();
         let text = &self.text[line.clone()];
-        let mut end = text.len();
-        let mut before = None;
-        for (at, c) in text.char_indices() {
-            if c == '#' && before.is_some() {
-                end = before.unwrap_or(end);
-                break;
-            }
-            before = is_space(c).then(|| before.unwrap_or(at));
-        }
-        let kept = text[..end].trim_end_matches(is_space);
+        // A comment has white space before it.
+        let comment =
+            memchr::memchr_iter(b'#', text.as_bytes()).find(|at| text[..*at].ends_with(is_space));
+        let kept = text[..comment.unwrap_or(text.len())].trim_end_matches(is_space);
         line.start..line.start + kept.len()
     }
 
     fn comment(&mut self) {
         let mark = self.at;
         self.skip_blanks();
-        if self.peek() == Some('#') {
-            self.skip(|c| !is_line_end(c));
+        if self.peek() == Some(b'#') {
+            self.skip_line();
         } else {
             self.at = mark;
         }
@@ -214,6 +303,36 @@ const DOUBLE: &[(char, char)] = &[
     ('v', '\x0b'),
 ];
 
+/// A value without variables.
+pub(super) fn plain(written: &str, quote: Quote) -> Option<Piece<'_>> {
+    let escapes = match quote {
+        Quote::None => {
+            let variable = memchr::memchr(b'$', written.as_bytes());
+            return variable.is_none().then_some(Piece::Text(written));
+        }
+        Quote::Single => SINGLE,
+        Quote::Double => DOUBLE,
+    };
+    let inner = &written[1..written.len() - 1];
+    match memchr::memchr2(b'$', b'\\', inner.as_bytes()) {
+        None => Some(Piece::Text(inner)),
+        Some(_) if memchr::memchr(b'$', inner.as_bytes()).is_some() => None,
+        Some(_) => Some(Piece::Made(unescape(inner, escapes))),
+    }
+}
+
+/// What names are made of as a rule.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let c = byte as u8;
+        table[byte] = c.is_ascii_alphanumeric() || c == b'_' || c == b'.' || c == b'-';
+        byte += 1;
+    }
+    table
+};
+
 /// What a value means.
 pub(super) fn pieces(written: &str, quote: Quote, interpolates: bool) -> Vec<Piece<'_>> {
     let (inner, escapes) = match quote {
@@ -229,7 +348,7 @@ pub(super) fn pieces(written: &str, quote: Quote, interpolates: bool) -> Vec<Pie
         return braces::parts(inner).map(borrowed).collect();
     }
     let text = unescape(inner, escapes);
-    if !interpolates {
+    if !interpolates || memchr::memchr(b'$', text.as_bytes()).is_none() {
         return vec![Piece::Made(text)];
     }
     let made = |text: &str| Piece::Made(Zeroizing::new(text.to_owned()));
@@ -261,21 +380,33 @@ fn default_of(piece: Piece<'_>) -> Otherwise<'_> {
 }
 
 fn unescape(text: &str, escapes: &[(char, char)]) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::with_capacity(text.len()));
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        let mut ahead = rest.clone();
-        let meaning = (c == '\\')
-            .then(|| ahead.next())
-            .flatten()
-            .and_then(|after| escapes.iter().find(|(from, _)| *from == after));
-        match meaning {
-            Some((_, to)) => {
-                out.push(*to);
-                rest = ahead;
-            }
-            None => out.push(c),
+    let meaning = |after: u8| escapes.iter().find(|(from, _)| *from == char::from(after));
+    let bytes = text.as_bytes();
+    // Each escape with a meaning makes one byte of two: known before, the text has its very size.
+    let mut length = text.len();
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+        at += found + 1;
+        if bytes.get(at).is_some_and(|b| meaning(*b).is_some()) {
+            length -= 1;
+            at += 1;
         }
     }
+    let mut out = Zeroizing::new(String::with_capacity(length));
+    let mut rest = text;
+    while let Some(found) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..found]);
+        match rest.as_bytes().get(found + 1).and_then(|b| meaning(*b)) {
+            Some((_, to)) => {
+                out.push(*to);
+                rest = &rest[found + 2..];
+            }
+            None => {
+                out.push('\\');
+                rest = &rest[found + 1..];
+            }
+        }
+    }
+    out.push_str(rest);
     out
 }

@@ -15,6 +15,7 @@
 //! | [`generate`] | kinds of credentials, drawn without bias | use `%` on a random number |
 //! | [`django`] | a Django project as `init` needs to know it | run the project's code |
 //! | [`formats`] | what `export` writes and `import` reads | guess |
+//! | `providers/dotenv` | `.env` files: eleven dialects, six grammars, lossless edits | run a command; ask our environment |
 //! | [`identity`] | where the identity and the machine's key are | make a second identity |
 //! | [`registry`] | the providers, one line each | |
 //! | [`printer`] | the only place that prints, asks and draws | |
@@ -28,15 +29,15 @@
 //!
 //! | promise | test |
 //! | --- | --- |
-//! | 1 no value in argv, logs, errors, temporary files | `tests/canary.rs`; each provider's conformance suite |
+//! | 1 no value in argv, logs, errors, temporary files | `tests/program/canary.rs`; each provider's conformance suite |
 //! | 2 files are written whole or not at all | `providers/platform/tests/` |
-//! | 3 nobody's write is discarded | the conformance suite's preconditions and races; `tests/set.rs` |
+//! | 3 nobody's write is discarded | the conformance suite's preconditions and races; `tests/program/set_get.rs` |
 //! | 4 nothing is said that was not acknowledged | `layers` tests, with stores that lose answers |
-//! | 5 the process is shut, the child is not | `tests/exec.rs` |
-//! | 6 hijacking names are refused | `tests/exec.rs`, `exec::hijack` |
-//! | 7 TLS is verified | no provider of this version speaks over a network: `tests/house.rs` holds that |
-//! | 8 `exec` stops before the child starts | `tests/exec.rs` |
-//! | 9 a terminal is shown no value | `tests/terminal.rs` |
+//! | 5 the process is shut, the child is not | `tests/program/exec.rs` |
+//! | 6 hijacking names are refused | `tests/program/exec.rs`, `exec::hijack` |
+//! | 7 TLS is verified | no provider of this version speaks over a network: `tests/program/house.rs` holds that |
+//! | 8 `exec` stops before the child starts | `tests/program/exec.rs` |
+//! | 9 a terminal is shown no value | `tests/program/terminal.rs` |
 
 #![allow(
     unreachable_pub,

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use secrets_api::{Name, SecretValue, Select};
 
+use secrets_platform::files;
+
 use crate::choice::Chosen;
 use crate::exit::{Exit, Failure, Result};
+use crate::manifest::trust::{self, Record};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stack::{Merged, Stack};
@@ -43,6 +46,54 @@ fn absent(
         }));
     }
     None
+}
+
+/// The values that are in files: of names declared `from-file` without a value, the content of the file
+/// that `NAME_FILE` names, in the stores or, as Docker has it, in the process environment.
+fn from_files(
+    session: &Session,
+    settings: &Settings,
+    secrets: &mut BTreeMap<Name, SecretValue>,
+) -> Result<()> {
+    for (name, _) in settings
+        .manifest
+        .secrets
+        .iter()
+        .filter(|(_, s)| s.from_file)
+    {
+        let (Ok(name), Ok(file)) = (Name::new(name), Name::new(&format!("{name}_FILE"))) else {
+            continue;
+        };
+        if secrets.contains_key(&name) {
+            continue;
+        }
+        let inherited = || {
+            session
+                .surroundings
+                .text(file.as_str())
+                .map(ToOwned::to_owned)
+        };
+        let named = secrets.get(&file).and_then(SecretValue::expose_text);
+        let Some(path) = named.map(ToOwned::to_owned).or_else(inherited) else {
+            continue;
+        };
+        if !settings.trusted {
+            let record = Record::load(&session.surroundings.dirs, &settings.root)?;
+            return Err(trust::untrusted(&record));
+        }
+        let path = settings.root.join(path);
+        let Some(mut contents) = files::read(&path)? else {
+            return Err(Failure::new(
+                Exit::NotFound,
+                format!("{file} names a file that is not there"),
+            ));
+        };
+        if contents.bytes.ends_with(b"\n") {
+            contents.bytes.pop();
+        }
+        secrets.insert(name, SecretValue::from(contents.bytes));
+    }
+    Ok(())
 }
 
 /// Resolves them.
@@ -85,6 +136,7 @@ pub fn resolve(
                 .or_insert_with(|| SecretValue::from_slice(default.as_bytes()));
         }
     }
+    from_files(session, settings, &mut secrets)?;
     let missing: Vec<_> = settings
         .missing(|n| secrets.contains_key(n))
         .filter(|n| chosen.holds(n))

@@ -68,6 +68,8 @@ pub struct Settings {
     pub environment: String,
     /// What it is read from; later ones win. Never empty.
     pub layers: Vec<LayerSpec>,
+    /// Whether a person, or `SECRETS_TRUST`, has accepted what the manifest reaches.
+    pub trusted: bool,
     /// Names that can take a process over and were allowed by a person.
     pub allowed_names: Vec<String>,
 }
@@ -166,6 +168,7 @@ impl Settings {
             manifest: project.manifest,
             environment,
             layers,
+            trusted,
             allowed_names,
         })
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::choice::Chosen;
 use crate::cli::{Choice, Consent};
 use crate::exit::{Exit, Failure, Result};
-use crate::formats::{Format, Items};
+use crate::formats::{Context, Format, Items};
 use crate::printer::Mark;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -52,7 +52,7 @@ impl Args {
         let (after, derived) = loop {
             scratch.while_editing(|| open_editor(session, &editor, scratch.path()))?;
             let edited = scratch.read()?;
-            match Format::Dotenv.parse(&edited) {
+            match page_format().parse(&edited) {
                 Ok(items) => break (items, crate::formats::derived(&edited)?),
                 Err(error) if session.printer.can_ask() => {
                     session.printer.failure(&error.into());
@@ -179,6 +179,14 @@ impl Args {
     }
 }
 
+/// What the editor is shown.
+fn page_format() -> Format {
+    #[cfg(feature = "dotenv")]
+    return Format::Dotenv(secrets_dotenv::Dialect::default());
+    #[cfg(not(feature = "dotenv"))]
+    return Format::Json;
+}
+
 /// What is shown in the editor, and the names that cannot be: bytes, and values put together from
 /// other lines.
 fn split<'a>(
@@ -224,7 +232,7 @@ fn page(
         .iter()
         .map(|(name, value)| ((*name).clone(), value.duplicate()))
         .collect();
-    let lines = Format::Dotenv.render(&items)?;
+    let lines = page_format().render(&items, &Context::default())?;
     let mut text = secrets_api::Zeroizing::new(Vec::with_capacity(head.len() + lines.len()));
     text.extend_from_slice(head.as_bytes());
     text.extend_from_slice(lines.expose());

@@ -9,18 +9,17 @@ use crate::choice::Chosen;
 use crate::cli::{Choice, Consent};
 use crate::exec::environment;
 use crate::exit::{Exit, Failure, Result};
-use crate::formats::Format;
+use crate::formats::{self, Context, Format};
 use crate::resolve::resolve;
 use crate::session::Session;
 
 /// Write the environment's secrets in another tool's format
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-To a terminal it takes --reveal, or -o.\n\nExamples:\n  eval \"$(secrets export --format shell)\"\n  \
-secrets export --format json | jq -r .SECRET_KEY\n  secrets export --format dotenv -o /run/shop/env")]
+#[command(after_help = after_help())]
 pub struct Args {
-    /// The format
-    #[arg(long, value_name = "FORMAT", required_unless_present = "json")]
+    /// The format; all are listed below
+    #[arg(long, value_name = "FORMAT", required_unless_present = "json",
+          value_parser = formats::parser(), hide_possible_values = true)]
     format: Option<Format>,
     /// Write into this file, readable by you alone, instead of standard output
     #[arg(short, long, value_name = "PATH")]
@@ -32,6 +31,26 @@ pub struct Args {
     choice: Choice,
     #[command(flatten)]
     consent: Consent,
+}
+
+fn after_help() -> String {
+    let mut text = String::from("Formats:\n");
+    for (name, about) in formats::FORMATS {
+        text.push_str(&format!("  {name:<15} {about}\n"));
+    }
+    #[cfg(feature = "dotenv")]
+    {
+        let names: Vec<_> = secrets_dotenv::Dialect::names().collect();
+        text.push_str(&format!("\nDialects: {}\n", names.join(", ")));
+    }
+    text.push_str(
+        "\nA format refuses what its reader cannot hold. To a terminal it takes --reveal, or -o.\n\n\
+         Examples:\n  eval \"$(secrets export --format shell)\"\n  \
+         secrets export --format json | jq -r .SECRET_KEY\n  \
+         secrets export --format systemd -o /run/shop/env\n  \
+         secrets export --format k8s -e production | kubectl apply -f -",
+    );
+    text
 }
 
 impl Args {
@@ -46,7 +65,11 @@ impl Args {
         let settings = session.settings()?;
         let secrets = resolve(session, &settings, &Chosen::new(&self.choice))?;
         environment::check_names(secrets.keys(), &settings.allowed_names)?;
-        let text = format.render(&secrets)?;
+        let context = Context {
+            project: settings.manifest.project.name.clone(),
+            environment: settings.environment.clone(),
+        };
+        let text = format.render(&secrets, &context)?;
         match &self.output {
             None if self.consent.dry_run => {
                 session.printer.say(format!(

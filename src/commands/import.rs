@@ -34,8 +34,8 @@ pub struct Args {
     /// A store (`dotenv:PATH`, a name from secrets.toml), or `-` for standard input
     #[arg(value_name = "STORE|-")]
     from: String,
-    /// The format of standard input
-    #[arg(long, value_name = "FORMAT")]
+    /// The format of standard input: json, dotenv[:DIALECT], docker, compose, systemd, shell or null
+    #[arg(long, value_name = "FORMAT", value_parser = crate::formats::parser(), hide_possible_values = true)]
     format: Option<Format>,
     /// Where both have a value and they differ: `left` is what is imported, `right` what is there
     #[arg(long, value_name = "SIDE")]

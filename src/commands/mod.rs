@@ -5,6 +5,8 @@ use clap::Subcommand;
 use crate::exit::{Exit, Result};
 use crate::session::Session;
 
+#[cfg(feature = "dotenv")]
+mod check;
 mod completions;
 mod doctor;
 mod edit;
@@ -51,9 +53,10 @@ pub enum Verb {
     #[command(display_order = 15)] Env(env::Args),
     #[command(display_order = 16)] Trust(trust::Args),
     #[command(display_order = 17)] Doctor(doctor::Args),
-    #[command(display_order = 18)] Completions(completions::Args),
-    #[command(display_order = 19)] Man(man::Args),
-    #[command(display_order = 20)] Schema(schema::Args),
+    #[cfg(feature = "dotenv")] #[command(display_order = 18)] Check(check::Args),
+    #[command(display_order = 19)] Completions(completions::Args),
+    #[command(display_order = 20)] Man(man::Args),
+    #[command(display_order = 21)] Schema(schema::Args),
 }
 
 impl Verb {
@@ -83,6 +86,8 @@ impl Verb {
             Self::Env(args) => args.run(session),
             Self::Trust(args) => args.run(session),
             Self::Doctor(args) => args.run(session),
+            #[cfg(feature = "dotenv")]
+            Self::Check(args) => args.run(session),
             Self::Completions(args) => args.run(session),
             Self::Man(args) => args.run(session),
             Self::Schema(args) => args.run(session),

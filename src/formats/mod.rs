@@ -1,25 +1,169 @@
 //! Formats that secrets are exported to and imported from. Pure: bytes in, bytes out. A format
-//! refuses what its reader cannot hold; what it writes it also reads, and nothing is lost between.
+//! refuses what its reader cannot hold; what it writes it also reads, where it is read at all, and
+//! nothing is lost between.
 
+mod documents;
+mod example;
 mod json;
 mod null;
-mod shell;
+mod quoted;
+mod services;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use secrets_api::{Error, ErrorKind, Name, Result, SecretValue, Zeroizing};
 
-/// A format of `export` and of `import -`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub use example::{Line as ExampleLine, example};
+
+#[cfg(feature = "dotenv")]
+use secrets_dotenv::Dialect;
+
+/// A format of `export`, and of `import -` as far as it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One object, `{"NAME": "value"}`; bytes that are no text as `{"base64": "…"}`
+    /// One object, `{"NAME": "value"}`; bytes that are no text as `{"base64": "…"}`.
     Json,
-    /// `NAME=value` lines that .env readers read alike, python-dotenv's form where there is none
-    Dotenv,
-    /// `export NAME='value'` lines for a POSIX shell
+    /// A `.env` file, for the reader of this dialect.
+    #[cfg(feature = "dotenv")]
+    Dotenv(Dialect),
+    /// `export NAME='value'` lines for a POSIX shell.
     Shell,
-    /// `NAME=value`, each ended by a NUL byte, as `env -0` prints and `xargs -0` reads
+    /// `set -gx NAME 'value'` lines.
+    Fish,
+    /// `$env:NAME = 'value'` lines.
+    Powershell,
+    /// A mapping of strings.
+    Yaml,
+    /// A table of strings.
+    Toml,
+    /// A line `environment=…` of supervisor.
+    Supervisor,
+    /// What is appended to `$GITHUB_ENV`.
+    GithubActions,
+    /// What a step prints so that the log hides the values.
+    GithubMask,
+    /// A Kubernetes Secret.
+    K8s,
+    /// Variables for `ansible-playbook -e @FILE`.
+    Ansible,
+    /// `NAME=value`, each ended by a NUL byte, as `env -0` prints and `xargs -0` reads.
     Null,
+}
+
+/// The names of formats, each with what it is.
+pub const FORMATS: &[(&str, &str)] = &[
+    ("json", "one object, {\"NAME\": \"value\"}"),
+    (
+        "dotenv",
+        "a .env file, read alike by as many readers as can be",
+    ),
+    ("dotenv:DIALECT", "a .env file for one reader"),
+    ("shell", "export NAME='value', for a POSIX shell"),
+    ("fish", "set -gx NAME 'value'"),
+    ("powershell", "$env:NAME = 'value'"),
+    ("yaml", "a mapping of strings"),
+    ("toml", "a table of strings"),
+    ("docker", "for docker run --env-file"),
+    ("compose", "for env_file: of Docker Compose"),
+    ("systemd", "for EnvironmentFile="),
+    ("supervisor", "a line environment=…"),
+    (
+        "github-actions",
+        "to be appended to $GITHUB_ENV; print github-mask first",
+    ),
+    (
+        "github-mask",
+        "::add-mask:: lines, for the log to hide the values",
+    ),
+    ("k8s", "a Secret manifest"),
+    ("ansible", "variables for -e @FILE, never run as templates"),
+    ("null", "NAME=value, each ended by a NUL byte"),
+];
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = FORMATS.iter().map(|(name, _)| *name);
+        Ok(match text {
+            "json" => Self::Json,
+            "shell" => Self::Shell,
+            "fish" => Self::Fish,
+            "powershell" => Self::Powershell,
+            "yaml" => Self::Yaml,
+            "toml" => Self::Toml,
+            "supervisor" => Self::Supervisor,
+            "github-actions" => Self::GithubActions,
+            "github-mask" => Self::GithubMask,
+            "k8s" => Self::K8s,
+            "ansible" => Self::Ansible,
+            "null" => Self::Null,
+            #[cfg(feature = "dotenv")]
+            "dotenv" => Self::Dotenv(Dialect::default()),
+            #[cfg(feature = "dotenv")]
+            "docker" => Self::Dotenv(Dialect::Docker),
+            #[cfg(feature = "dotenv")]
+            "compose" => Self::Dotenv(Dialect::Compose),
+            #[cfg(feature = "dotenv")]
+            "systemd" => Self::Dotenv(Dialect::Systemd),
+            #[cfg(feature = "dotenv")]
+            other if other.starts_with("dotenv:") => {
+                let name = &other["dotenv:".len()..];
+                let dialect = name.parse().map_err(|()| {
+                    let hint = crate::suggest::hint(name, Dialect::names());
+                    format!("there is no such dialect; {}", hint.unwrap_or_default())
+                })?;
+                Self::Dotenv(dialect)
+            }
+            other => {
+                let hint = crate::suggest::hint(other, known);
+                return Err(format!(
+                    "there is no such format; {}",
+                    hint.unwrap_or_default()
+                ));
+            }
+        })
+    }
+}
+
+/// Reads a format's name on the command line.
+pub fn parser() -> impl clap::builder::TypedValueParser<Value = Format> {
+    use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+    let known = FORMATS.iter().filter(|(name, _)| *name != "dotenv:DIALECT");
+    let mut names: Vec<PossibleValue> = known
+        .map(|(name, about)| PossibleValue::new(*name).help(*about))
+        .collect();
+    #[cfg(feature = "dotenv")]
+    names.extend(Dialect::names().map(|name| PossibleValue::new(format!("dotenv:{name}"))));
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Format>())
+}
+
+/// What a format may say of where the secrets come from.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The project's name.
+    pub project: Option<String>,
+    /// The environment's name.
+    pub environment: String,
+}
+
+impl Context {
+    /// `PROJECT-ENVIRONMENT` as a DNS label (RFC 1123), which names a Kubernetes object.
+    fn dns_label(&self) -> String {
+        let all = format!(
+            "{}-{}",
+            self.project.as_deref().unwrap_or("secrets"),
+            self.environment
+        );
+        let plain: String = all
+            .to_ascii_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .take(63)
+            .collect();
+        plain.trim_matches('-').to_owned()
+    }
 }
 
 /// What was read: names and values in the order given, each name once.
@@ -30,11 +174,25 @@ impl Format {
     ///
     /// # Errors
     /// `Unsupported`, naming the secret the format cannot hold.
-    pub fn render(self, items: &BTreeMap<Name, SecretValue>) -> Result<SecretValue> {
+    pub fn render(
+        self,
+        items: &BTreeMap<Name, SecretValue>,
+        context: &Context,
+    ) -> Result<SecretValue> {
         match self {
             Self::Json => json::render(items),
-            Self::Dotenv => dotenv_render(items),
-            Self::Shell => shell::render(items),
+            #[cfg(feature = "dotenv")]
+            Self::Dotenv(dialect) => dotenv_render(items, dialect),
+            Self::Shell => quoted::shell(items),
+            Self::Fish => quoted::fish(items),
+            Self::Powershell => quoted::powershell(items),
+            Self::Yaml => Ok(documents::yaml(items)),
+            Self::Toml => documents::toml(items),
+            Self::Supervisor => services::supervisor(items),
+            Self::GithubActions => services::github_env(items),
+            Self::GithubMask => services::github_mask(items),
+            Self::K8s => documents::k8s(items, context),
+            Self::Ansible => documents::ansible(items),
             Self::Null => null::render(items),
         }
     }
@@ -42,13 +200,20 @@ impl Format {
     /// Reads what [`Format::render`], or another tool, wrote.
     ///
     /// # Errors
-    /// `InvalidData`, with the place and never the content.
+    /// `InvalidData`, with the place and never the content; `Unsupported` for a format that is
+    /// only written.
     pub fn parse(self, bytes: &[u8]) -> Result<Items> {
         let items = match self {
             Self::Json => json::parse(bytes)?,
-            Self::Dotenv => dotenv_parse(bytes)?,
-            Self::Shell => shell::parse(bytes)?,
+            #[cfg(feature = "dotenv")]
+            Self::Dotenv(dialect) => dotenv_parse(bytes, dialect)?,
+            #[cfg(feature = "dotenv")]
+            Self::Shell => dotenv_parse(bytes, Dialect::Shell)?,
             Self::Null => null::parse(bytes)?,
+            _ => {
+                return Err(Error::unsupported("this format is written, and not read")
+                    .with_hint("import reads json, dotenv[:DIALECT], docker, compose, systemd, shell and null"));
+            }
         };
         let mut seen = std::collections::BTreeSet::new();
         for (name, _) in &items {
@@ -57,6 +222,33 @@ impl Format {
             }
         }
         Ok(items)
+    }
+}
+
+/// Refuses a value with NUL, which no environment can hold.
+fn refuse_nul(name: &Name, value: &SecretValue) -> Result<()> {
+    if !value.has_nul() {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "{name} holds a NUL byte, which its reader cannot hold"
+    ))
+    .about(name)
+    .with_hint("use `--format json`"))
+}
+
+/// Refuses values that are no text.
+fn text_only(items: &BTreeMap<Name, SecretValue>, format: &str) -> Result<()> {
+    match items
+        .iter()
+        .find(|(_, value)| value.expose_text().is_none())
+    {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::unsupported(format!(
+            "{name} is not UTF-8 text, and {format} holds nothing else"
+        ))
+        .about(name)
+        .with_hint("use `--format json`, yaml or k8s")),
     }
 }
 
@@ -86,8 +278,7 @@ fn gather(parts: &[&[u8]]) -> SecretValue {
 }
 
 #[cfg(feature = "dotenv")]
-fn dotenv_render(items: &BTreeMap<Name, SecretValue>) -> Result<SecretValue> {
-    let dialect = secrets_dotenv::Dialect::default();
+fn dotenv_render(items: &BTreeMap<Name, SecretValue>, dialect: Dialect) -> Result<SecretValue> {
     let lines: Vec<SecretValue> = items
         .iter()
         .map(|(name, value)| secrets_dotenv::render_line(dialect, name, value))
@@ -98,11 +289,17 @@ fn dotenv_render(items: &BTreeMap<Name, SecretValue>) -> Result<SecretValue> {
 }
 
 #[cfg(feature = "dotenv")]
-fn dotenv_parse(bytes: &[u8]) -> Result<Items> {
+fn dotenv_parse(bytes: &[u8], dialect: Dialect) -> Result<Items> {
     // A name without `=` has no value; of several lines for one name the last counts.
     let mut last = BTreeMap::new();
-    for entry in secrets_dotenv::parse(secrets_dotenv::Dialect::default(), bytes)? {
+    for entry in secrets_dotenv::parse(dialect, bytes)? {
         let place = format!("what stands before `=` in line {}", entry.line(bytes));
+        if dialect == Dialect::Shell && entry.derived {
+            return Err(broken(format!(
+                "line {}: a shell would expand this value",
+                entry.line(bytes)
+            )));
+        }
         let value = entry.value.map(secrets_dotenv::Value::into_secret);
         last.insert(name(entry.name.as_bytes(), &place)?, value);
     }
@@ -131,24 +328,9 @@ pub fn derived(_: &[u8]) -> Result<Vec<Name>> {
     Ok(Vec::new())
 }
 
-#[cfg(not(feature = "dotenv"))]
-fn dotenv_render(_: &BTreeMap<Name, SecretValue>) -> Result<SecretValue> {
-    Err(Error::unsupported(
-        "this program was built without the dotenv provider",
-    ))
-}
-
-#[cfg(not(feature = "dotenv"))]
-fn dotenv_parse(_: &[u8]) -> Result<Items> {
-    Err(Error::unsupported(
-        "this program was built without the dotenv provider",
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ValueEnum as _;
     use proptest::prelude::*;
 
     fn given(list: &[(String, Vec<u8>)]) -> BTreeMap<Name, SecretValue> {
@@ -167,8 +349,8 @@ mod tests {
             ]), 0..6)
         ) {
             let items = given(&list);
-            for format in Format::value_variants() {
-                let Ok(text) = format.render(&items) else { continue };
+            for format in read_and_written() {
+                let Ok(text) = format.render(&items, &Context::default()) else { continue };
                 let back = format.parse(text.expose()).unwrap();
                 prop_assert_eq!(back.len(), items.len(), "{:?}", format);
                 for (name, value) in &back {
@@ -178,30 +360,148 @@ mod tests {
         }
     }
 
+    fn read_and_written() -> Vec<Format> {
+        let dialects = Dialect::all().map(Format::Dotenv);
+        [Format::Json, Format::Shell, Format::Null]
+            .into_iter()
+            .chain(dialects)
+            .collect()
+    }
+
+    fn text(format: &str, list: &[(&str, &str)]) -> Result<String> {
+        let list: Vec<_> = list
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec()))
+            .collect();
+        let context = Context {
+            project: Some("My Shop".into()),
+            environment: "prod".into(),
+        };
+        let format: Format = format.parse().unwrap();
+        let rendered = format.render(&given(&list), &context)?;
+        Ok(rendered.expose_text().unwrap().to_owned())
+    }
+
     #[test]
-    fn text_without_nul_is_held_by_every_format() {
-        let items = given(&[
-            ("A".into(), "it's \"$HOME\" `x` \\ #é\n\t ".into()),
-            ("B".into(), vec![]),
-        ]);
-        for format in Format::value_variants() {
-            assert!(format.render(&items).is_ok(), "{format:?}");
+    fn text_without_nul_is_held_by_most_formats() {
+        for (format, _) in FORMATS.iter().filter(|(name, _)| *name != "dotenv:DIALECT") {
+            assert!(
+                text(format, &[("A", "plain-value"), ("B", "two words")]).is_ok(),
+                "{format}"
+            );
+        }
+        let odd = [("A", "it's \"$HOME\" `x` \\ #é\t "), ("B", "")];
+        for format in [
+            "json",
+            "dotenv",
+            "shell",
+            "fish",
+            "powershell",
+            "yaml",
+            "toml",
+            "k8s",
+            "ansible",
+            "null",
+            "compose",
+            "systemd",
+            "github-actions",
+        ] {
+            assert!(text(format, &odd).is_ok(), "{format}");
+        }
+    }
+
+    #[test]
+    fn each_format_is_written_as_its_reader_wants_it() {
+        for (format, value, wanted) in [
+            ("fish", "it's \\", "set -gx N 'it\\'s \\\\'\n"),
+            (
+                "powershell",
+                "it's \u{2019}",
+                "$env:N = 'it''s \u{2019}\u{2019}'\n",
+            ),
+            (
+                "yaml",
+                "a: \"b\"\u{7}\u{1f600}",
+                "N: \"a: \\\"b\\\"\\u0007\\U0001f600\"\n",
+            ),
+            ("toml", "a\"b\u{7}", "N = \"a\\\"b\\u0007\"\n"),
+            ("docker", "'as it is' ", "N='as it is' \n"),
+            (
+                "supervisor",
+                "50% \"off\" now",
+                "environment=N='50%% \"off\" now'\n",
+            ),
+            (
+                "github-actions",
+                "a\nb",
+                "N<<END_OF_SECRET_0\na\nb\nEND_OF_SECRET_0\n",
+            ),
+            (
+                "github-actions",
+                "END_OF_SECRET_0",
+                "N<<END_OF_SECRET_1\nEND_OF_SECRET_0\nEND_OF_SECRET_1\n",
+            ),
+            ("github-mask", "50%\nx", "::add-mask::50%25%0Ax\n"),
+            (
+                "k8s",
+                "x",
+                "apiVersion: v1\nkind: Secret\nmetadata:\n  name: my-shop-prod\ntype: Opaque\ndata:\n  N: \"eA==\"\n",
+            ),
+            (
+                "ansible",
+                "{{ x }}",
+                "{\n  \"N\": {\"__ansible_unsafe\": \"{{ x }}\"}\n}\n",
+            ),
+        ] {
+            assert_eq!(text(format, &[("N", value)]).unwrap(), wanted, "{format}");
         }
     }
 
     #[test]
     fn what_a_format_cannot_hold_is_refused_by_name() {
-        let nul = given(&[("BIN".into(), b"a\0b".to_vec())]);
-        for format in [Format::Dotenv, Format::Shell, Format::Null] {
-            let error = format.render(&nul).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported);
+        for (format, value) in [
+            ("dotenv", "a\0b"),
+            ("shell", "a\0b"),
+            ("fish", "a\0b"),
+            ("null", "a\0b"),
+            ("docker", "a\nb"),
+            ("dotenv:node", "a\rb"),
+            ("dotenv:decouple", "a\nb"),
+            ("dotenv:django-environ", "$NAME"),
+            ("supervisor", "a\nb"),
+            ("supervisor", "\"a\""),
+            ("supervisor", "a ;b"),
+            ("supervisor", "a'b\"c"),
+            ("github-actions", "a\rb"),
+        ] {
+            let error = text(format, &[("BIN", value)]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{format}");
             assert!(error.message().contains("BIN"), "{error}");
+            assert!(!format!("{error:?}").contains(value), "{error:?}");
         }
-        assert!(
-            Format::Json
-                .render(&given(&[("BIN".into(), vec![0, 255])]))
-                .is_ok()
-        );
+        let bytes = given(&[("BIN".into(), vec![0, 255])]);
+        for format in ["json", "yaml", "k8s"] {
+            let format: Format = format.parse().unwrap();
+            assert!(format.render(&bytes, &Context::default()).is_ok());
+        }
+        for format in [
+            "toml",
+            "powershell",
+            "ansible",
+            "supervisor",
+            "github-actions",
+        ] {
+            let format: Format = format.parse().unwrap();
+            assert!(format.render(&bytes, &Context::default()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_wrong_format_or_dialect_names_the_nearest() {
+        assert!("jsno".parse::<Format>().unwrap_err().contains("json"));
+        assert!("dotenv:nod".parse::<Format>().unwrap_err().contains("node"));
+        let error = Format::Yaml.parse(b"A: x").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[test]
@@ -216,7 +516,7 @@ mod tests {
             (Format::Shell, "export A=$canary"),
             (Format::Shell, "export A='canary"),
             (Format::Shell, "canary"),
-            (Format::Shell, "A=canary B=canary"),
+            (Format::Shell, "A=canary canary"),
             (Format::Null, "canary\0"),
             (Format::Null, "A=canary"),
         ] {

@@ -27,6 +27,10 @@ pub struct Project {
     pub name: Option<String>,
     /// The environment used where none is named.
     pub default_environment: Option<String>,
+    /// Who reads the project's `.env` files: `python-dotenv`, `django-environ`, `decouple`, `node`,
+    /// `compose`, `docker`, `systemd`, `shell`, `ruby`, `dotenvy`, `godotenv`. `secrets check` holds the
+    /// files to what all of them read alike.
+    pub readers: Vec<String>,
     /// Names that can take a process over (`PATH`, `LD_PRELOAD`, …) and are passed on all the
     /// same. Needs trust.
     pub allow_names: Vec<String>,
@@ -87,6 +91,9 @@ pub struct Secret {
     pub default: Option<String>,
     /// `base64`: bytes kept as text in stores that hold only text.
     pub encoding: Option<Encoding>,
+    /// Where no store has a value: whether it is read from the file that `NAME_FILE` names, as
+    /// Docker's `/run/secrets/name`. One final newline is not a part of it. Needs trust.
+    pub from_file: bool,
     /// How it is replaced.
     pub rotate: Option<Rotate>,
 }

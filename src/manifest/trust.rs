@@ -60,6 +60,13 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
             }
         }
     }
+    let from_file = manifest
+        .secrets
+        .iter()
+        .filter(|(_, secret)| secret.from_file);
+    lines.extend(
+        from_file.map(|(n, _)| format!("secret {n} is read from the file that {n}_FILE names")),
+    );
     lines.extend(
         manifest
             .project

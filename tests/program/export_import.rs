@@ -13,7 +13,14 @@ fn filled() -> Sandbox {
 #[test]
 fn a_round_trip_through_every_format_loses_nothing() {
     let source = filled();
-    for format in ["json", "dotenv", "shell", "null"] {
+    for format in [
+        "json",
+        "dotenv",
+        "dotenv:compose",
+        "systemd",
+        "shell",
+        "null",
+    ] {
         let text = source
             .secrets(&format!("export --format {format}"))
             .succeeds()

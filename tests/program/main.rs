@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod canary;
+mod check;
 mod django;
 mod exec;
 mod export_import;
+mod formats;
 mod generate;
 mod history;
 mod house;

@@ -1,6 +1,6 @@
 //! How long a file of 10,000 lines takes to read, by us and by the dotenvy crate, and one line of it
 //! to change, fsync included: medians in milliseconds, as JSON. With a path, the file is written there
-//! for others to read. For `scripts/bench`; run it with `--release`.
+//! for others to read; with `--hold PATH` it only reads that file. For `scripts/bench`; run it with `--release`.
 #![allow(clippy::print_stdout, clippy::expect_used)]
 
 use std::time::{Duration, Instant};
@@ -22,6 +22,16 @@ fn timed(run: impl FnOnce()) -> Duration {
 }
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("--hold") {
+        let file = std::env::args()
+            .nth(2)
+            .map(|path| std::fs::read(path).expect("a file"));
+        let held = file
+            .as_ref()
+            .map(|file| parse(Dialect::PythonDotenv, file).expect("it is read"));
+        assert!(held.is_none_or(|entries| entries.len() == 7500));
+        return;
+    }
     let text: String = (0..10_000)
         .map(|n| match n % 4 {
             0 => format!("NAME_{n}=plain-value-{n}\n"),

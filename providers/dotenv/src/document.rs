@@ -1,6 +1,7 @@
 //! A file as text and bindings: what it says, and where each item of it stands.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use secrets_api::{Error, ErrorKind, Result};
 
@@ -82,15 +83,20 @@ impl<'a> Document<'a> {
 
     /// What makes the reader give the whole file up.
     fn fatal(&self) -> Option<Problem> {
+        let is_fatal = |b: &&Binding| b.problem.is_some_and(|p| p.fatal);
+        if self.rules.dialect != Dialect::Ruby {
+            return self.bindings.iter().find(is_fatal)?.problem;
+        }
         // ruby: `export NAME` without a value is a fault only if no earlier line has set it.
-        let set_before = |index: usize| {
-            let key = self.key(&self.bindings[index]);
-            key.is_some() && self.bindings[..index].iter().any(|b| self.key(b) == key)
-        };
-        (0..self.bindings.len()).find_map(|index| {
-            let problem = self.bindings[index].problem.filter(|p| p.fatal)?;
-            (!set_before(index)).then_some(problem)
-        })
+        let mut set = HashSet::new();
+        for binding in &self.bindings {
+            let key = self.key(binding);
+            if is_fatal(&binding) && !key.as_ref().is_some_and(|key| set.contains(key)) {
+                return binding.problem;
+            }
+            set.extend(key);
+        }
+        None
     }
 
     /// The key of a binding, as the reader has it.

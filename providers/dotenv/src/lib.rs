@@ -12,9 +12,11 @@
 //! | `document` | a file's text and bindings; errors with their place |
 //! | `resolve` | bindings to items: what each value stands for |
 //! | `write` | how a value is written so that its readers agree |
+//! | `compare` | one file as several readers read it |
 //! | `edit` | changes that leave every other byte as it was |
 //! | `provider`, `marks` | a file as a store |
 
+mod compare;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod corpus;
@@ -32,6 +34,7 @@ use std::borrow::Cow;
 
 use secrets_api::{Name, Result, SecretValue};
 
+pub use compare::{Comparison, Difference, agree, compare};
 pub use dialect::Dialect;
 pub use document::{Interpolation, Reading};
 pub use provider::{SCHEME, open};

@@ -13,6 +13,9 @@ use secrets_testkit::opening::TestOpening;
 /// Far above what linear work takes on a slow machine, far below what quadratic work takes.
 const SOON: Duration = Duration::from_secs(10);
 
+/// The same for one small file among many.
+const QUICK: Duration = Duration::from_secs(1);
+
 fn opened(content: &str) -> (TestOpening, std::sync::Arc<dyn Provider>) {
     let opening = TestOpening::new();
     std::fs::write(opening.root.join(".env"), content).unwrap();
@@ -123,4 +126,72 @@ fn lines_of_a_value_that_lacks_its_quotes_are_not_shown_as_keys() {
     assert_eq!(snapshot.foreign, ["line 2", "line 3", "line 4", "my.key"]);
     let report = block_on(store.inspect(&within())).unwrap();
     assert!(!format!("{report:?}").contains("canary"), "{report:?}");
+}
+
+#[test]
+fn no_dialect_takes_long_over_a_hostile_file() {
+    let mut slow = Vec::new();
+    for pattern in [
+        "A=\"x\"",
+        "A='x'",
+        "A=x;",
+        "A=x ",
+        "'",
+        "\"",
+        "`",
+        "A='\\'",
+        "A=\"\\\"",
+        "$",
+        "${A:-",
+        "A=${B:-",
+        "A=$A",
+        "\\",
+        "\\\n",
+        " \n",
+        "#",
+        " #",
+        "A=#",
+        "export A\n",
+        "A=1\nexport A\n",
+        "A\n",
+        "=",
+        "A:",
+        "(",
+        "A=$(",
+        "{",
+        "}",
+        "${A:-}",
+        "\"$A\"",
+        "A=\"${A}\" ",
+        "\u{85}",
+        "\u{2028}A=x",
+    ] {
+        for (prefix, suffix) in [("", ""), ("A=", ""), ("A=\"", "\""), ("A='", "\n'")] {
+            let text = format!("{prefix}{}{suffix}", pattern.repeat(20_000));
+            for dialect in Dialect::all() {
+                let start = Instant::now();
+                let _ = parse(dialect, text.as_bytes());
+                let took = start.elapsed();
+                if took > QUICK {
+                    slow.push(format!("{dialect:?} {prefix:?} {pattern:?}: {took:?}"));
+                }
+            }
+        }
+    }
+    assert!(slow.is_empty(), "{slow:#?}");
+}
+
+#[test]
+fn a_line_of_ten_megabytes_is_read_and_a_binary_file_is_refused() {
+    let long = format!("A={}\n", "x".repeat(10 * 1024 * 1024));
+    for dialect in Dialect::all() {
+        let entries = parse(dialect, long.as_bytes()).unwrap();
+        assert_eq!(
+            entries[0].value.as_ref().unwrap().expose().len(),
+            10 * 1024 * 1024
+        );
+        let binary = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0";
+        let error = parse(dialect, binary).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{dialect:?}");
+    }
 }

@@ -332,9 +332,9 @@ fn template(text: &str, depth: usize) -> Result<Vec<Piece<'_>>, Unreadable> {
     };
     while let Some(at) = rest.find('$') {
         let after = &rest[at + 1..];
-        if after.starts_with('$') {
+        if let Some(beyond) = after.strip_prefix('$') {
             push(&mut out, &rest[..=at]);
-            rest = &after[1..];
+            rest = beyond;
             continue;
         }
         let name = name_at(after);

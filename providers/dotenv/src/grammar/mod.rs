@@ -145,29 +145,32 @@ pub(crate) fn plain<'a>(rules: &Rules, written: &'a str, quote: Quote) -> Option
     }
 }
 
-/// A text of pieces, as it grows.
+/// A text of pieces, as it grows. A block that is too small is wiped when a larger one takes its
+/// place: no copies are left behind.
 #[derive(Default)]
 pub(crate) struct Pieces<'a> {
     done: Vec<Piece<'a>>,
     text: Zeroizing<String>,
-    room: usize,
 }
 
 impl<'a> Pieces<'a> {
-    /// With room for `most` bytes of text: it never grows, and so leaves no copies behind.
-    pub(crate) fn with_room(most: usize) -> Self {
-        Self {
-            done: Vec::new(),
-            text: Zeroizing::new(String::with_capacity(most)),
-            room: most,
+    fn reserve(&mut self, more: usize) {
+        let needed = self.text.len() + more;
+        if needed > self.text.capacity() {
+            let room = needed.max(self.text.capacity() * 2).max(32);
+            let mut larger = Zeroizing::new(String::with_capacity(room));
+            larger.push_str(&self.text);
+            self.text = larger;
         }
     }
 
     pub(crate) fn push(&mut self, c: char) {
+        self.reserve(c.len_utf8());
         self.text.push(c);
     }
 
     pub(crate) fn push_str(&mut self, text: &str) {
+        self.reserve(text.len());
         self.text.push_str(text);
     }
 
@@ -178,16 +181,13 @@ impl<'a> Pieces<'a> {
 
     fn flush(&mut self) {
         if !self.text.is_empty() {
-            let fresh = Zeroizing::new(String::with_capacity(self.room));
-            let text = std::mem::replace(&mut self.text, fresh);
+            let text = std::mem::take(&mut self.text);
             self.done.push(Piece::Made(text));
         }
     }
 
     pub(crate) fn finish(mut self) -> Vec<Piece<'a>> {
-        if !self.text.is_empty() {
-            self.done.push(Piece::Made(std::mem::take(&mut self.text)));
-        }
+        self.flush();
         self.done
     }
 }

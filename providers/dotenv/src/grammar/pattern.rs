@@ -5,6 +5,8 @@
 //! `` \s*`(?:\\`|[^`])*`|[^#\r\n]+)?\s*(?:#.*)?$ ``. ruby: the same without backticks and `-` in keys, and with
 //! the part from `=` on optional.
 
+use std::collections::HashSet;
+
 use secrets_api::Zeroizing;
 
 use super::{
@@ -20,6 +22,12 @@ pub(super) fn bindings(reader: Pattern, text: &str, start: usize) -> Vec<Binding
     let mut found = Vec::new();
     let mut at = start;
     while at < text.len() && found.len() <= MOST_BINDINGS {
+        // Blank lines are skipped at once: from each of them the same would be found.
+        let first = skip(reader, text, at);
+        if first == text.len() {
+            break;
+        }
+        at = line_start(text, first).max(at);
         match matched(reader, text, at) {
             Some((binding, next)) => {
                 at = next;
@@ -303,17 +311,19 @@ fn ruby(text: &str, double: bool) -> Result<Vec<Piece<'_>>, Unreadable> {
 
 /// `(\\)?(\$)(?!\()\{?([A-Z0-9_]+)?\}?`, without regard to case.
 fn variables(text: &str) -> Result<Vec<Piece<'static>>, Unreadable> {
-    let mut out = Pieces::with_room(text.len());
+    let mut out = Pieces::default();
     let mut rest = text;
+    let commands = commands(text);
     while let Some(at) = rest.find('$') {
         let escaped = rest[..at].ends_with('\\');
         let (before, after) = (&rest[..at], &rest[at + 1..]);
-        if let Some(command) = after.strip_prefix('(') {
-            if !escaped && is_command(command) {
+        if after.starts_with('(') {
+            let is_command = commands.contains(&(text.len() - after.len()));
+            if !escaped && is_command {
                 return Err((0, RUNS));
             }
             // `\$(…)` loses its backslash, where it is one of a command.
-            let before = if escaped && is_command(command) {
+            let before = if escaped && is_command {
                 &before[..at - 1]
             } else {
                 before
@@ -347,21 +357,32 @@ fn variables(text: &str) -> Result<Vec<Piece<'static>>, Unreadable> {
     Ok(out.finish())
 }
 
-/// `\((?:[^()]|\g<cmd>)+\)` after its first parenthesis.
-fn is_command(text: &str) -> bool {
-    let mut depth = 1;
-    let mut content = false;
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => {
-                depth -= 1;
-                if depth == 0 {
-                    return content;
+/// Where `\((?:[^()]|\g<cmd>)+\)` matches: the parentheses that are closed and hold something.
+fn commands(text: &str) -> HashSet<usize> {
+    let mut found = HashSet::new();
+    // What is open: where, whether there is anything in it, and whether all of that fits.
+    let mut open: Vec<(usize, bool, bool)> = Vec::new();
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => open.push((at, false, true)),
+            b')' => {
+                let Some((start, filled, fits)) = open.pop() else {
+                    continue;
+                };
+                if filled && fits {
+                    found.insert(start);
+                }
+                if let Some((_, outer, outer_fits)) = open.last_mut() {
+                    *outer = true;
+                    *outer_fits &= filled && fits;
                 }
             }
-            _ => content = true,
+            _ => {
+                if let Some((_, filled, _)) = open.last_mut() {
+                    *filled = true;
+                }
+            }
         }
     }
-    false
+    found
 }

@@ -1,8 +1,6 @@
 //! A POSIX shell that reads the file with `.`, as far as that only assigns. Whatever would run a
 //! command, or depends on the process that reads it, is an error.
 
-use std::ops::Range;
-
 use super::{
     Binding, DEEPEST, MOST_BINDINGS, Otherwise, Piece, Pieces, Problem, Quote, Unreadable,
     Variable, line_end, line_start, rest_is_idle,
@@ -47,7 +45,7 @@ pub(super) fn pieces(written: &str) -> Result<Vec<Piece<'_>>, Unreadable> {
     if !written.contains(['\\', '\'', '"', '$', '`']) {
         return Ok(vec![Piece::Text(written)]);
     }
-    let mut out = Pieces::with_room(written.len());
+    let mut out = Pieces::default();
     let mut reader = Reader {
         text: written,
         at: 0,
@@ -151,7 +149,7 @@ impl<'a> Reader<'a> {
             Some('=') => {
                 self.at += 1;
                 let from = self.at;
-                let mut out = Pieces::with_room(0);
+                let mut out = Pieces::default();
                 self.word(&mut out, 0)?;
                 binding.value = Some(from..self.at);
             }
@@ -174,11 +172,10 @@ impl<'a> Reader<'a> {
             }
             [one] => one.line = start..self.at,
             many => {
-                for index in 0..many.len() {
+                for one in many {
                     // With the blanks before it.
-                    let from: Range<usize> = many[index].line.clone();
-                    let before = self.text[..from.start].trim_end_matches([' ', '\t']).len();
-                    many[index].line = before..from.end;
+                    let before = self.text[..one.line.start].trim_end_matches([' ', '\t']);
+                    one.line = before.len()..one.line.end;
                 }
             }
         }
@@ -317,7 +314,7 @@ impl<'a> Reader<'a> {
             Some('}') if !empty => Otherwise::Nothing,
             Some('-' | '+' | '?') => {
                 self.at += 1;
-                let mut word = Pieces::with_room(self.rest().len().min(4096));
+                let mut word = Pieces::default();
                 loop {
                     match self.peek() {
                         None => return Err((start, OPEN)),

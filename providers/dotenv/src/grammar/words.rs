@@ -96,8 +96,11 @@ fn logical_line(text: &str, start: usize) -> Option<(Range<usize>, usize)> {
     }
 }
 
+/// A key and a value.
+type Item = (Range<usize>, Range<usize>);
+
 /// `LineParser::parse_line`: the key and the value of a line, or where it breaks.
-fn item(text: &str, line: Range<usize>) -> Result<Option<(Range<usize>, Range<usize>)>, usize> {
+fn item(text: &str, line: Range<usize>) -> Result<Option<Item>, usize> {
     let end = line.start + text[line.clone()].trim_end().len();
     let skip = |at: usize| {
         let rest = &text[at..end];
@@ -148,7 +151,7 @@ fn value(input: &str) -> Result<(Vec<Piece<'_>>, usize), Unreadable> {
         Named(usize),
         Braced(usize),
     }
-    let mut out = Pieces::with_room(input.len());
+    let mut out = Pieces::default();
     let (mut strong, mut weak, mut escaped) = (false, false, false);
     let mut substitution = Substitution::None;
     let mut stop = input.len();

@@ -2,7 +2,7 @@
 //! Values are compared, never shown.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use secrets_api::{Error, ErrorKind, Zeroizing};
 use secrets_dotenv::{Dialect, Reading};
@@ -180,12 +180,7 @@ impl Args {
     }
 
     /// `.env.example`: every name there is, and no value that is one.
-    fn example(
-        &self,
-        session: &Session,
-        settings: &Settings,
-        path: &PathBuf,
-    ) -> Result<Vec<Finding>> {
+    fn example(&self, session: &Session, settings: &Settings, path: &Path) -> Result<Vec<Finding>> {
         let contents = files::read(path)?.ok_or_else(|| gone(path))?;
         let entries = secrets_dotenv::parse(Dialect::default(), &contents.bytes)
             .map_err(|e| Failure::from(e.at_store(EXAMPLE)))?;
@@ -262,12 +257,7 @@ impl Args {
         Ok(names.into_iter().map(line).collect())
     }
 
-    fn write_example(
-        &self,
-        session: &Session,
-        settings: &Settings,
-        path: &PathBuf,
-    ) -> Result<Exit> {
+    fn write_example(&self, session: &Session, settings: &Settings, path: &Path) -> Result<Exit> {
         let text = example(&self.lines(session, settings)?);
         let present = files::read(path)?;
         if present

@@ -5,6 +5,7 @@ use secrets_api::{Meta, Name};
 use serde_json::json;
 
 use crate::age;
+use crate::cli::Consent;
 use crate::exit::{Exit, Failure, Result};
 use crate::missing;
 use crate::session::Session;
@@ -13,10 +14,35 @@ use crate::stack::Stack;
 
 /// Show the earlier states of a secret; never a value
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Bring one back with `secrets rollback NAME --to VERSION`.")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Bring one back with `secrets rollback NAME --to VERSION`."
+)]
 pub struct Args {
     /// The secret
-    name: String,
+    #[arg(required = true)]
+    name: Option<String>,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Forget earlier states, but the newest
+    #[command(
+        after_help = "What was committed to source control before stays there, sealed to who could \
+        open it then: a value that has leaked is replaced where it is issued."
+    )]
+    Prune {
+        /// The secrets
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// How many states to keep, the present one among them
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        keep: usize,
+        #[command(flatten)]
+        consent: Consent,
+    },
 }
 
 /// The states of `name` in the uppermost layer that knows any: the layer and the states, newest
@@ -53,7 +79,21 @@ pub fn find(
 impl Args {
     /// Runs it.
     pub fn run(self, session: &Session) -> Result<Exit> {
-        let name = settings::name(&self.name)?;
+        let word = match (self.what, self.name) {
+            (
+                Some(What::Prune {
+                    names,
+                    keep,
+                    consent,
+                }),
+                _,
+            ) => {
+                return prune(session, &names, keep, consent);
+            }
+            (None, Some(word)) => word,
+            (None, None) => return Err(Failure::usage("which secret?")),
+        };
+        let name = settings::name(&word)?;
         let settings = session.settings()?;
         let stack = session.open_to_read(&settings)?;
         let (layer, states) = find(session, &settings, &stack, &name)?;
@@ -101,4 +141,55 @@ impl Args {
         session.printer.detail(1, || format!("from {label}"));
         Ok(Exit::Done)
     }
+}
+
+/// Forgets earlier states, in the layer that keeps them.
+fn prune(session: &Session, words: &[String], keep: usize, consent: Consent) -> Result<Exit> {
+    if keep == 0 {
+        return Err(Failure::usage(
+            "the present state is always kept: --keep takes at least 1",
+        ));
+    }
+    let names = settings::names(words)?;
+    let settings = session.settings()?;
+    let stack = session.open(&settings)?;
+    let mut found = Vec::with_capacity(names.len());
+    for name in &names {
+        let (layer, states) = find(session, &settings, &stack, name)?;
+        let spec = &stack.layers[layer].spec;
+        if spec.inherited {
+            return Err(
+                Failure::usage(format!("{name} is inherited from {}", spec.environment))
+                    .with_hint(format!("prune it there: `-e {}`", spec.environment)),
+            );
+        }
+        found.push((name, layer, states.len().saturating_sub(keep)));
+    }
+    let gone: usize = found.iter().map(|(_, _, gone)| gone).sum();
+    let list = names
+        .iter()
+        .map(Name::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let question = format!("forget {gone} earlier states of {list}, for good");
+    // What is forgotten does not come back.
+    if gone > 0 && !consent.given(session, true, &question)? {
+        return Ok(Exit::Done);
+    }
+    let mut report = Vec::with_capacity(found.len());
+    for (name, layer, _) in found {
+        let store = &stack.layers[layer];
+        let gone = session.block_on(store.provider.prune(&session.cx(), name, keep))?;
+        session.printer.done(format!(
+            "{name}: {gone} earlier states forgotten in {}",
+            store.label
+        ));
+        report.push(json!({"name": name.as_str(), "store": store.label, "forgotten": gone}));
+    }
+    if session.printer.json {
+        session
+            .printer
+            .document(&json!({"schema": 1, "pruned": report}))?;
+    }
+    Ok(Exit::Done)
 }

@@ -183,6 +183,14 @@ impl Provider for Layered {
         .await
     }
 
+    async fn prune(&self, cx: &Ctx, name: &Name, keep: usize) -> Result<usize> {
+        // Sent again it forgets nothing more.
+        self.call("prune", cx, Again::Safe, || {
+            within(cx, self.inner.prune(cx, name, keep))
+        })
+        .await
+    }
+
     async fn poll(&self, cx: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
         self.call("poll", cx, Again::Safe, || {
             within(cx, self.inner.poll(cx, since))

@@ -70,6 +70,7 @@ const SCENARIOS: &[Scenario] = &[
     hides("get", "get CANARY --store dotenv:broken.env"),
     hides("history", "history CANARY"),
     hides("history", "history CANARY --json"),
+    hides("history", "history prune CANARY --dry-run"),
     hides("rollback", "rollback CANARY --dry-run"),
     hides("rollback", "rollback CANARY"),
     hides("edit", "edit"),

@@ -58,3 +58,29 @@ fn a_store_without_history_says_so() {
     sandbox.secrets("history A").ends(1).says("keeps history");
     sandbox.secrets("rollback A").ends(1).says("keeps history");
 }
+
+#[test]
+fn pruning_forgets_earlier_states_after_a_word() {
+    let sandbox = Sandbox::initialised();
+    for value in ["1", "2", "3"] {
+        sandbox.secrets("set A").input(value).succeeds();
+    }
+    sandbox
+        .secrets("history prune A")
+        .ends(2)
+        .says("forget 2 earlier states of A");
+    sandbox.secrets("history prune A --keep 0 --yes").ends(2);
+    let report = sandbox
+        .secrets("history prune A --keep 2 --yes --json")
+        .succeeds()
+        .json();
+    assert_eq!(report["pruned"][0]["forgotten"], 1);
+    sandbox.secrets("rollback A --yes").succeeds();
+    sandbox.secrets("get A").succeeds().prints("2\n");
+    sandbox.secrets("history prune A --yes").succeeds();
+    sandbox
+        .secrets("rollback A --yes")
+        .ends(3)
+        .says("no earlier value");
+    sandbox.secrets("get A").succeeds().prints("2\n");
+}

@@ -50,6 +50,10 @@ pub trait Provider: Debug + Send + Sync {
     /// The value of one state. `Unsupported` where the store keeps none.
     async fn read_version(&self, cx: &Ctx, name: &Name, version: &Version) -> Result<Lookup>;
 
+    /// Forgets all states of one secret but the newest `keep`, at least the present one; says how many
+    /// went. `Unsupported` where the store keeps none.
+    async fn prune(&self, cx: &Ctx, name: &Name, keep: usize) -> Result<usize>;
+
     /// Has anything changed since `since`? `Unsupported` where `cheap_poll` is not declared.
     async fn poll(&self, cx: &Ctx, since: Option<&Cursor>) -> Result<Poll>;
 

@@ -23,13 +23,13 @@ fn timed(run: impl FnOnce()) -> Duration {
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("--hold") {
-        let file = std::env::args()
-            .nth(2)
-            .map(|path| std::fs::read(path).expect("a file"));
-        let held = file
-            .as_ref()
-            .map(|file| parse(Dialect::PythonDotenv, file).expect("it is read"));
-        assert!(held.is_none_or(|entries| entries.len() == 7500));
+        // Without a path, of a small one: what is left is the same.
+        let file = match std::env::args().nth(2) {
+            Some(path) => std::fs::read(path).expect("a file"),
+            None => b"A=1\nB='two' # c\nexport C=\"a\\nb\"\n# c\n".to_vec(),
+        };
+        let held = parse(Dialect::PythonDotenv, &file).expect("it is read");
+        assert!(matches!(held.len(), 3 | 7500));
         return;
     }
     let text: String = (0..10_000)

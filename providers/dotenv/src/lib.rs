@@ -49,13 +49,13 @@ pub struct Entry<'a> {
     /// Whether the value is put together from others.
     pub derived: bool,
     /// Where its key ends, in bytes of the file as it was read.
-    pub at: usize,
+    pub at: u32,
 }
 
 impl Entry<'_> {
     /// The line it stands in, from 1; `file` is what was read.
     pub fn line(&self, file: &[u8]) -> usize {
-        let before = &file[..self.at.min(file.len())];
+        let before = &file[..usize::try_from(self.at).map_or(file.len(), |at| at.min(file.len()))];
         memchr::memchr_iter(b'\n', before).count() + 1
     }
 

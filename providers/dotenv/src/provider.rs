@@ -478,6 +478,10 @@ impl Provider for Dotenv {
         self.unsupported("a .env file keeps no history")
     }
 
+    async fn prune(&self, _: &Ctx, _: &Name, _: usize) -> Result<usize> {
+        self.unsupported("a .env file keeps no history")
+    }
+
     async fn poll(&self, _: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
         let stamp = files::stamp(&self.path).map_err(|e| self.at(e))?;
         let cursor = Cursor::new(stamp.unwrap_or_else(|| "absent".to_owned()));

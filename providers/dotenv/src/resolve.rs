@@ -14,6 +14,8 @@ use crate::{Entry, Value, text};
 /// Most bytes of all values together that are put together from others: 16 MiB. No file that a
 /// person writes comes near.
 const MOST_DERIVED: usize = 16 * 1024 * 1024;
+/// How many bytes of a file there are to an item, as a rule.
+const BYTES_PER_ITEM: usize = 40;
 const TOO_MUCH_DERIVED: &str =
     "the values put together from others have more than 16 MiB with this one";
 
@@ -52,13 +54,8 @@ impl<'t> Resolver<'t> {
             text,
             has_cr: memchr::memchr(b'\r', text.as_bytes()).is_some(),
             given,
-            // As many as lines, at most as many as there may be: a vector that grows is copied.
-            entries: Vec::with_capacity(
-                memchr::memchr_iter(b'\n', text.as_bytes())
-                    .count()
-                    .min(MOST_BINDINGS)
-                    + 1,
-            ),
+            // As files have them: a vector that grows is copied, one that is too large is wasted.
+            entries: Vec::with_capacity((text.len() / BYTES_PER_ITEM).min(MOST_BINDINGS)),
             known: Known::default(),
             left: MOST_DERIVED,
         }
@@ -98,7 +95,8 @@ impl<'t> Resolver<'t> {
             name,
             value,
             derived,
-            at: binding.key_end,
+            // A file has at most 64 MiB.
+            at: u32::try_from(binding.key_end).unwrap_or(u32::MAX),
         });
         Ok(())
     }

@@ -178,6 +178,10 @@ impl Provider for Environment {
         self.lacks("keeps no history")
     }
 
+    async fn prune(&self, _cx: &Ctx, _name: &Name, _keep: usize) -> Result<usize> {
+        self.lacks("keeps no history")
+    }
+
     async fn poll(&self, _cx: &Ctx, _since: Option<&Cursor>) -> Result<Poll> {
         self.lacks("does not change while the process runs")
     }

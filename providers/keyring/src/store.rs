@@ -248,6 +248,10 @@ impl Provider for Keyring {
         Err(self.lacks("keeps no history"))
     }
 
+    async fn prune(&self, _cx: &Ctx, _name: &Name, _keep: usize) -> Result<usize> {
+        Err(self.lacks("keeps no history"))
+    }
+
     async fn poll(&self, _cx: &Ctx, _since: Option<&Cursor>) -> Result<Poll> {
         Err(self.lacks("cannot be polled"))
     }

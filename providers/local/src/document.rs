@@ -182,6 +182,16 @@ impl Document {
         states.truncate(keep.max(1));
     }
 
+    /// Forgets all states of a name but the newest `keep`, at least one; says how many went.
+    pub(crate) fn prune(&mut self, name: &Name, keep: usize) -> usize {
+        let Some(states) = self.secrets.get_mut(name.as_str()) else {
+            return 0;
+        };
+        let before = states.len();
+        states.truncate(keep.max(1));
+        before - states.len()
+    }
+
     /// What an operation of this id did to exactly these names, if it was carried out.
     pub(crate) fn done<'a>(
         &self,

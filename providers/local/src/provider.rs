@@ -590,6 +590,15 @@ impl Provider for Local {
         Ok(state.map_or(Lookup::Absent, found))
     }
 
+    async fn prune(&self, _: &Ctx, name: &Name, keep: usize) -> Result<usize> {
+        let make = |document: &mut Document, _: Option<&String>, _: &str| {
+            let gone = document.prune(name, keep);
+            Ok((gone > 0, gone))
+        };
+        let pruned = self.rewrite(None, make).map_err(|e| self.at(e))?;
+        Ok(pruned.0)
+    }
+
     async fn poll(&self, _: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
         let file = self.place.file(&self.name).map_err(|e| self.at(e))?;
         let stamp = files::stamp(&file).map_err(|e| self.at(e))?;

@@ -191,6 +191,13 @@ impl Provider for Memory {
         Ok(self.lock().look_back(name, version))
     }
 
+    async fn prune(&self, _cx: &Ctx, name: &Name, keep: usize) -> Result<usize> {
+        if !self.can.history {
+            return Err(self.lacks("keeps no history"));
+        }
+        Ok(self.lock().prune(name, keep))
+    }
+
     async fn poll(&self, _cx: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
         if !self.can.cheap_poll {
             return Err(self.lacks("cannot be polled"));

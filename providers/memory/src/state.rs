@@ -88,6 +88,16 @@ impl State {
         })
     }
 
+    /// Forgets all states but the newest `keep`, at least one; says how many went.
+    pub(crate) fn prune(&mut self, name: &Name, keep: usize) -> usize {
+        let Some(states) = self.secrets.get_mut(name) else {
+            return 0;
+        };
+        let gone = states.len().saturating_sub(keep.max(1));
+        states.drain(..gone);
+        gone
+    }
+
     pub(crate) fn look_back(&self, name: &Name, version: &Version) -> Lookup {
         let mut states = self.secrets.get(name).into_iter().flatten();
         states

@@ -65,6 +65,17 @@ pub trait Bend: Send + Sync + 'static {
         inner.read_version(cx, name, version).await
     }
 
+    /// See [`Provider::prune`].
+    async fn prune(
+        &self,
+        inner: &dyn Provider,
+        cx: &Ctx,
+        name: &Name,
+        keep: usize,
+    ) -> Result<usize> {
+        inner.prune(cx, name, keep).await
+    }
+
     /// See [`Provider::poll`].
     async fn poll(&self, inner: &dyn Provider, cx: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
         inner.poll(cx, since).await
@@ -134,6 +145,10 @@ impl<B: Bend> Provider for Bent<B> {
         self.bend
             .read_version(&*self.inner, cx, name, version)
             .await
+    }
+
+    async fn prune(&self, cx: &Ctx, name: &Name, keep: usize) -> Result<usize> {
+        self.bend.prune(&*self.inner, cx, name, keep).await
     }
 
     async fn poll(&self, cx: &Ctx, since: Option<&Cursor>) -> Result<Poll> {

@@ -281,6 +281,10 @@ impl Handle {
         self.call("read_version", self.store.read_version(&cx, name, version))
     }
 
+    pub(crate) fn prune(&self, name: &Name, keep: usize) -> Result<usize> {
+        self.call("prune", self.store.prune(&operation(), name, keep))
+    }
+
     pub(crate) fn poll(&self, since: Option<&Cursor>) -> Result<Poll> {
         self.call("poll", self.store.poll(&operation(), since))
     }

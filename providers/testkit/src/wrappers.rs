@@ -242,6 +242,16 @@ macro_rules! pass_every_call {
                 self.pass(inner, false, inner.read_version(cx, name, version)).await
             }
 
+            async fn prune(
+                &self,
+                inner: &dyn Provider,
+                cx: &Ctx,
+                name: &Name,
+                keep: usize,
+            ) -> Result<usize> {
+                self.pass(inner, true, inner.prune(cx, name, keep)).await
+            }
+
             async fn poll(
                 &self,
                 inner: &dyn Provider,

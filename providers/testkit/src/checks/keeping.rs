@@ -100,6 +100,44 @@ pub(super) fn every_state_of_the_history_is_read_back(stage: &Stage<'_>) -> Outc
     Ok(())
 }
 
+pub(super) fn pruning_forgets_all_but_the_newest_states(stage: &Stage<'_>) -> Outcome {
+    let (a, b) = (name("A"), name("B"));
+    let values = lived(stage, &a)?;
+    let store = stage.open();
+    store.put(&b, &value("1"))?;
+    store.put(&b, &value("2"))?;
+    let history = store.history(&a)?;
+    let told = versions(&history);
+    ensure!(store.prune(&a, 2)? == 1, "not one of three states went");
+    ensure!(store.prune(&a, 2)? == 0, "a second time forgot more");
+    let left = stage.open().history(&a)?;
+    ensure!(
+        versions(&left) == told[..2],
+        "other states than the newest are left"
+    );
+    // What is in use stays, whatever is asked.
+    ensure!(store.prune(&a, 0)? == 1, "not one of two states went");
+    let kept = stage.open().read_version(&a, told[0])?.into_found();
+    ensure!(
+        kept.is_some_and(|stored| Some(stored.value.expose()) == values.last().map(Vec::as_slice)),
+        "the present state is gone"
+    );
+    for version in &told[1..] {
+        let lookup = stage.open().read_version(&a, version);
+        let found = lookup.is_ok_and(|lookup| lookup.found().is_some());
+        ensure!(!found, "a state that was forgotten has a value");
+    }
+    ensure!(
+        store.history(&b)?.len() == 2,
+        "another secret lost its history"
+    );
+    ensure!(
+        store.prune(&name("NEVER"), 1)? == 0,
+        "what never was had states"
+    );
+    Ok(())
+}
+
 pub(super) fn a_history_that_is_not_declared_is_refused(stage: &Stage<'_>) -> Outcome {
     let a = name("A");
     stage.plant(&[("A", &value("a"))])?;
@@ -116,6 +154,12 @@ pub(super) fn a_history_that_is_not_declared_is_refused(stage: &Stage<'_>) -> Ou
         is(&earlier, ErrorKind::Unsupported),
         "reading a version: {}",
         became(&earlier)
+    );
+    let pruned = store.prune(&a, 1);
+    ensure!(
+        is(&pruned, ErrorKind::Unsupported),
+        "pruning: {}",
+        became(&pruned)
     );
     Ok(())
 }

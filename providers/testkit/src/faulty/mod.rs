@@ -20,7 +20,7 @@ use crate::bend::Bent;
 pub use claims::{Declares, FailsToInspect, Leak, LeaksValues, WordsErrors};
 pub use reads::{
     AltersHistories, AltersLists, AltersReads, KnowsOnlyThePresent, ListsWhatIsDeleted, PollsAlike,
-    WritesOnReads,
+    PrunesNothing, WritesOnReads,
 };
 pub use writes::{
     AcceptsAnyGuard, AltersAnswers, AltersValues, DeletesTooMuch, DoesNotTruncate, IgnoresCase,
@@ -171,6 +171,8 @@ faults! {
         a_history_tells_every_state_newest_first;
     ForgetsStates over whole => AltersHistories(|history: &mut Vec<Meta>| history.truncate(2)); caught by
         a_history_tells_every_state_newest_first;
+    PrunesNothing over whole => PrunesNothing; caught by
+        pruning_forgets_all_but_the_newest_states;
     PollsAlwaysChanged over whole => PollsAlike(true); caught by a_poll_tells_of_every_change;
     PollsNeverChanged over whole => PollsAlike(false); caught by a_poll_tells_of_every_change;
 

@@ -99,6 +99,27 @@ impl Bend for KnowsOnlyThePresent {
     }
 }
 
+/// Says that it has forgotten, and has not.
+pub struct PrunesNothing;
+
+#[async_trait]
+impl Bend for PrunesNothing {
+    fn label(&self) -> &'static str {
+        "PrunesNothing"
+    }
+
+    async fn prune(
+        &self,
+        inner: &dyn Provider,
+        cx: &Ctx,
+        name: &Name,
+        keep: usize,
+    ) -> Result<usize> {
+        let states = inner.history(cx, name).await?.len();
+        Ok(states.saturating_sub(keep.max(1)))
+    }
+}
+
 /// Writes what it has read back, so that every read makes new versions.
 pub struct WritesOnReads;
 

@@ -402,6 +402,11 @@ impl Drop for Spinner {
     }
 }
 
+/// `1 secret`, `2 secrets`.
+pub fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
 fn paint(color: bool, style: Style, text: &str) -> String {
     if color {
         format!("{style}{text}{style:#}")

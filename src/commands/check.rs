@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cli::Consent;
 use crate::exit::{Exit, Failure, Result};
 use crate::formats::{ExampleLine, example};
-use crate::printer::printable;
+use crate::printer::{counted, printable};
 use crate::session::Session;
 use crate::settings::{LayerSpec, Settings, shown};
 use crate::suggest;
@@ -216,7 +216,7 @@ impl Args {
             if self.consent.given(
                 session,
                 false,
-                &format!("add {} names to {EXAMPLE}", missing.len()),
+                &format!("add {} to {EXAMPLE}", counted(missing.len(), "name")),
             )? {
                 files::update(path, &files::Options::default(), |now| {
                     let mut text = now.map_or(Vec::new(), |now| now.bytes.to_vec());
@@ -226,9 +226,10 @@ impl Args {
                     text.extend_from_slice(lines.as_bytes());
                     Ok((Edit::Replace(Zeroizing::new(text)), ()))
                 })?;
-                session
-                    .printer
-                    .done(format!("{} names added to {EXAMPLE}", missing.len()));
+                session.printer.done(format!(
+                    "{} added to {EXAMPLE}",
+                    counted(missing.len(), "name")
+                ));
                 return Ok(findings);
             }
         }

@@ -13,7 +13,7 @@ use crate::choice::Chosen;
 use crate::cli::{Choice, Consent};
 use crate::exit::{Exit, Failure, Result};
 use crate::formats::{Context, Format, Items};
-use crate::printer::Mark;
+use crate::printer::{Mark, counted};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stack::{Merged, Stack};
@@ -126,8 +126,8 @@ impl Args {
         let removes = wanted.iter().any(|(_, value)| value.is_none());
         let layers = || by_layer.keys().copied();
         let question = format!(
-            "write {} changes to {}{}",
-            wanted.len(),
+            "write {} to {}{}",
+            counted(wanted.len(), "change"),
             settings.place(),
             stack.unguarded(layers())
         );
@@ -161,8 +161,8 @@ impl Args {
                 done = true;
             }
             session.printer.done(format!(
-                "{} changes written to {}",
-                wanted.len(),
+                "{} written to {}",
+                counted(wanted.len(), "change"),
                 settings.place()
             ));
         }

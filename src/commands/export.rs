@@ -10,6 +10,7 @@ use crate::cli::{Choice, Consent};
 use crate::exec::environment;
 use crate::exit::{Exit, Failure, Result};
 use crate::formats::{self, Context, Format};
+use crate::printer::counted;
 use crate::resolve::resolve;
 use crate::session::Session;
 
@@ -73,8 +74,8 @@ impl Args {
         match &self.output {
             None if self.consent.dry_run => {
                 session.printer.say(format!(
-                    "would write {} secrets to standard output",
-                    secrets.len()
+                    "would write {} to standard output",
+                    counted(secrets.len(), "secret")
                 ));
             }
             None => session.printer.data(text.expose())?,
@@ -82,8 +83,8 @@ impl Args {
                 let path = session.surroundings.cwd.join(path);
                 if self.save(session, &path, &text)? {
                     session.printer.done(format!(
-                        "{} secrets written to {}",
-                        secrets.len(),
+                        "{} written to {}",
+                        counted(secrets.len(), "secret"),
                         path.display()
                     ));
                 }

@@ -8,6 +8,7 @@ use crate::age;
 use crate::cli::Consent;
 use crate::exit::{Exit, Failure, Result};
 use crate::missing;
+use crate::printer::counted;
 use crate::session::Session;
 use crate::settings::{self, Settings};
 use crate::stack::Stack;
@@ -171,7 +172,10 @@ fn prune(session: &Session, words: &[String], keep: usize, consent: Consent) -> 
         .map(Name::as_str)
         .collect::<Vec<_>>()
         .join(", ");
-    let question = format!("forget {gone} earlier states of {list}, for good");
+    let question = format!(
+        "forget {} of {list}, for good",
+        counted(gone, "earlier state")
+    );
     // What is forgotten does not come back.
     if gone > 0 && !consent.given(session, true, &question)? {
         return Ok(Exit::Done);
@@ -181,7 +185,8 @@ fn prune(session: &Session, words: &[String], keep: usize, consent: Consent) -> 
         let store = &stack.layers[layer];
         let gone = session.block_on(store.provider.prune(&session.cx(), name, keep))?;
         session.printer.done(format!(
-            "{name}: {gone} earlier states forgotten in {}",
+            "{name}: {} forgotten in {}",
+            counted(gone, "earlier state"),
             store.label
         ));
         report.push(json!({"name": name.as_str(), "store": store.label, "forgotten": gone}));

@@ -10,7 +10,7 @@ use crate::cli::{Choice, Consent};
 use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
 use crate::formats::{Format, Items};
-use crate::printer::{Mark, Printer};
+use crate::printer::{Mark, Printer, counted};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stack::{Merged, Stack};
@@ -104,7 +104,12 @@ impl Args {
             return Err(Failure::new(
                 Exit::Conflict,
                 format!(
-                    "{conflicts} values differ from what {} has; nothing was written",
+                    "{} from what {} has; nothing was written",
+                    if conflicts == 1 {
+                        "1 value differs".into()
+                    } else {
+                        format!("{conflicts} values differ")
+                    },
                     settings.place()
                 ),
             )
@@ -118,7 +123,8 @@ impl Args {
         let replaces = steps.contains(&Step::Change);
         let layers = layers(&stack, &present, &items, &steps)?;
         let question = format!(
-            "write {writes} secrets to {}{}",
+            "write {} to {}{}",
+            counted(writes, "secret"),
             settings.place(),
             stack.unguarded(layers.iter().copied())
         );
@@ -127,7 +133,8 @@ impl Args {
         if go_on {
             write(session, &settings, &stack, &present, &items, &steps)?;
             session.printer.done(format!(
-                "{writes} secrets imported into {}",
+                "{} imported into {}",
+                counted(writes, "secret"),
                 settings.place()
             ));
         }

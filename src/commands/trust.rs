@@ -58,6 +58,11 @@ impl Args {
                 "nothing is trusted in {} any more",
                 project.root.display()
             ));
+            if session.printer.json {
+                session
+                    .printer
+                    .document(&json!({"schema": 1, "revoked": true}))?;
+            }
             return Ok(Exit::Done);
         }
         record.root = project.root.display().to_string();
@@ -226,6 +231,11 @@ fn allow(
         }
     }
     record.save(&session.surroundings.dirs, &project.root)?;
+    if session.printer.json {
+        session
+            .printer
+            .document(&json!({"schema": 1, "allowed": record.allow}))?;
+    }
     Ok(Exit::Done)
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrets_api::{Error, Result, SecretValue, Zeroizing};
 
 use crate::Dialect;
-use crate::document::{BOM, Document, Reading};
+use crate::dialect::Reading;
+use crate::document::{BOM, Document};
 use crate::grammar::Binding;
 use crate::write;
 

@@ -31,6 +31,34 @@ pub enum Dialect {
     Godotenv,
 }
 
+/// Whether `$` in a value stands for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interpolation {
+    /// As the dialect has it.
+    #[default]
+    AsRead,
+    /// Never: a value is what is written, quotes and escapes undone.
+    Off,
+}
+
+/// How a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Whose reading counts.
+    pub dialect: Dialect,
+    /// Whether `$` stands for something.
+    pub interpolation: Interpolation,
+}
+
+impl From<Dialect> for Reading {
+    fn from(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            interpolation: Interpolation::AsRead,
+        }
+    }
+}
+
 /// How a file is taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grammar {

@@ -5,41 +5,14 @@ use std::collections::HashSet;
 
 use secrets_api::{Error, ErrorKind, Result};
 
-use crate::dialect::{Bytes, Dialect, Rules};
+use crate::dialect::{Bytes, Dialect, Reading, Rules};
+use crate::excerpt::broken;
 use crate::grammar::{self, Binding, MOST_BINDINGS, Problem};
 use crate::resolve::{Resolver, key_of};
 use crate::{Entry, text};
 
 /// The byte order mark some editors put first; to most readers no part of the first key.
 pub(crate) const BOM: &str = "\u{feff}";
-
-/// Whether `$` in a value stands for something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Interpolation {
-    /// As the dialect has it.
-    #[default]
-    AsRead,
-    /// Never: a value is what is written, quotes and escapes undone.
-    Off,
-}
-
-/// How a file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reading {
-    /// Whose reading counts.
-    pub dialect: Dialect,
-    /// Whether `$` stands for something.
-    pub interpolation: Interpolation,
-}
-
-impl From<Dialect> for Reading {
-    fn from(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            interpolation: Interpolation::AsRead,
-        }
-    }
-}
 
 /// A file's text, taken apart. Positions are those of the text as it is, byte order mark included.
 pub(crate) struct Document<'a> {
@@ -122,8 +95,7 @@ impl<'a> Document<'a> {
         Ok(resolver.finish(carried))
     }
 
-    /// An error at a place of this file.
-    pub(crate) fn broken(&self, at: usize, why: &str) -> Error {
+    fn broken(&self, at: usize, why: &str) -> Error {
         broken(&self.text, at, why)
     }
 }
@@ -189,52 +161,4 @@ fn read_text(reading: Reading, text: &str) -> Result<Resolver<'_>> {
         resolver.add(&binding)?;
     }
     Ok(resolver)
-}
-
-/// The widest excerpt, in characters.
-const WIDEST: usize = 72;
-
-/// An error at a position of the text: line and column, from 1, the column in characters; and the
-/// line with a caret below the place, what may be a value masked.
-pub(crate) fn broken(text: &str, at: usize, why: &str) -> Error {
-    let at = text.floor_char_boundary(at.min(text.len()));
-    let before = &text[..at];
-    let line = before.matches('\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    let column = text[start..at].chars().count() + 1;
-    let error = Error::new(
-        ErrorKind::InvalidData,
-        format!("line {line}, column {column}: {why}"),
-    );
-    let end = text[start..].find('\n').map_or(text.len(), |n| start + n);
-    match masked(&text[start..end]) {
-        Some(shown) if column <= shown.chars().count() + 1 => error.with_excerpt(format!(
-            "{line} | {shown}\n{} | {}^",
-            " ".repeat(line.to_string().len()),
-            " ".repeat(column - 1)
-        )),
-        _ => error,
-    }
-}
-
-/// A line as it can be shown: its name, `=` and an opening quote as they are, every other character
-/// as a dot, since it may be of a value. `None` for one that is no assignment, or too long.
-fn masked(line: &str) -> Option<String> {
-    let (key, value) = line.split_once('=')?;
-    let name = key.strip_prefix("export ").unwrap_or(key).trim();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    let is_key = !name.is_empty() && name.len() <= 64 && name.chars().all(plain);
-    if !is_key || line.chars().count() > WIDEST || key.chars().any(char::is_control) {
-        return None;
-    }
-    let blanks = value.len() - value.trim_start_matches(' ').len();
-    let quote = value[blanks..]
-        .chars()
-        .next()
-        .filter(|c| matches!(c, '\'' | '"' | '`'));
-    let hidden = value[blanks..].chars().count() - usize::from(quote.is_some());
-    let mut out = format!("{key}={}", " ".repeat(blanks));
-    out.extend(quote);
-    out.extend(std::iter::repeat_n('·', hidden));
-    Some(out)
 }

@@ -9,7 +9,8 @@
 //! | `dialect` | the readers, in one table: which grammar, and what differs |
 //! | `grammar` | six grammars: text to bindings, a written value to its pieces |
 //! | `text` | bytes that are no UTF-8, carried through |
-//! | `document` | a file's text and bindings; errors with their place |
+//! | `document` | a file's text and bindings |
+//! | `excerpt` | errors with their place, values masked |
 //! | `resolve` | bindings to items: what each value stands for |
 //! | `write` | how a value is written so that its readers agree |
 //! | `compare` | one file as several readers read it |
@@ -23,6 +24,7 @@ mod corpus;
 mod dialect;
 mod document;
 mod edit;
+mod excerpt;
 mod grammar;
 mod marks;
 mod provider;
@@ -35,8 +37,7 @@ use std::borrow::Cow;
 use secrets_api::{Name, Result, SecretValue};
 
 pub use compare::{Comparison, Difference, agree, compare};
-pub use dialect::Dialect;
-pub use document::{Interpolation, Reading};
+pub use dialect::{Dialect, Interpolation, Reading};
 pub use provider::{SCHEME, open};
 
 /// One item of a file. What stands in the file as it is meant is borrowed from it.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use secrets_api::{Error, Result, SecretValue, Zeroizing};
 
-use crate::dialect::{Bytes, Dialect, Given, Grammar, LineEnds, Rules};
-use crate::document::{Interpolation, Reading, broken};
+use crate::dialect::{Bytes, Dialect, Given, Grammar, Interpolation, LineEnds, Reading, Rules};
+use crate::excerpt::broken;
 use crate::grammar::{Binding, MOST_BINDINGS, Otherwise, Piece, Variable, pieces, plain};
 use crate::{Entry, Value, text};
 

@@ -11,7 +11,8 @@
 //! | `envelope` | the signature around a document |
 //! | `document` | values, versions, generation |
 //! | `pins` | what this machine has seen: people, generations |
-//! | `place` | where the files are: in the project's own folder, never behind a link |
+//! | `inside` | a file of the folder, never behind a link |
+//! | `place` | the folder with what this machine remembers of it |
 //! | `folder` | the whole folder: make it, change the team, review and accept |
 //! | `provider` | one document as a store |
 
@@ -20,6 +21,7 @@ mod envelope;
 mod folder;
 mod hex;
 mod identity;
+mod inside;
 mod open;
 mod pins;
 mod place;

@@ -1,44 +1,19 @@
-//! Where a store's files are: `.secrets/` in the project's folder, and never anywhere else. A link
-//! in its place would read and write another project's secrets under this one's manifest, which
-//! asks nobody for trust; so links are refused, whatever they lead to.
+//! Where a store's files are, and what of them may be used: the people, if they were confirmed; no
+//! document that was seen and has vanished.
 
 use std::path::{Path, PathBuf};
 
 use secrets_api::{Dirs, Error, ErrorKind, Result};
 
+use crate::inside;
 use crate::pins::{Pins, Shelf};
 use crate::team::Team;
-
-/// The folder's name.
-const FOLDER: &str = ".secrets";
 
 /// A project's folder, and what this machine remembers of the store in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) root: PathBuf,
     pub(crate) shelf: Shelf,
-}
-
-/// A file of the store in `root`, by its name.
-///
-/// # Errors
-/// `Untrusted` if it, or the folder it is in, is a link.
-pub(crate) fn file_in(root: &Path, name: &str) -> Result<PathBuf> {
-    let folder = root.join(FOLDER);
-    let file = folder.join(name);
-    for path in [&folder, &file] {
-        if path.is_symlink() {
-            return Err(Error::new(
-                ErrorKind::Untrusted,
-                format!(
-                    "{} is a link: the local store lies in the project's own folder",
-                    path.display()
-                ),
-            )
-            .with_hint("put the store itself there, or name another one in secrets.toml"));
-        }
-    }
-    Ok(file)
 }
 
 impl Place {
@@ -51,15 +26,15 @@ impl Place {
 
     /// The folder the store is in, made or not.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.root.join(FOLDER)
+        self.root.join(inside::FOLDER)
     }
 
     /// The file of a document.
     ///
     /// # Errors
-    /// As [`file_in`].
+    /// As [`inside::file`].
     pub(crate) fn file(&self, name: &str) -> Result<PathBuf> {
-        file_in(&self.root, &format!("{name}.age"))
+        inside::file(&self.root, &format!("{name}.age"))
     }
 
     /// The people of `recipients.toml`.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use crate::envelope::verifying_key;
-use crate::{hex, place, seal};
+use crate::{hex, inside, seal};
 
 /// Stands for every environment.
 pub(crate) const ALL: &str = "*";
@@ -112,9 +112,9 @@ pub struct Team {
 /// Where they are listed.
 ///
 /// # Errors
-/// As [`place::file_in`].
+/// As [`inside::file`].
 pub(crate) fn path(root: &Path) -> Result<PathBuf> {
-    place::file_in(root, "recipients.toml")
+    inside::file(root, "recipients.toml")
 }
 
 impl Team {

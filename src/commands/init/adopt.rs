@@ -13,7 +13,7 @@ use crate::commands::set;
 use crate::django::{self, SecretKey};
 use crate::exit::{Exit, Failure, Result};
 use crate::manifest::trust;
-use crate::printer::Mark;
+use crate::printer::{Mark, counted};
 use crate::session::Session;
 use crate::settings::{Settings, shown};
 use crate::stack::{Layer, Stack};
@@ -407,8 +407,8 @@ fn move_values(
         .collect();
     session.block_on(stack.write_all(&session.cx(), from, None, &removals))?;
     session.printer.done(format!(
-        "{} values moved from .env into {}",
-        moved.len(),
+        "{} moved from .env into {}",
+        counted(moved.len(), "value"),
         target.label
     ));
     Ok(!moved.is_empty())

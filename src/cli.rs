@@ -92,7 +92,13 @@ pub fn is_exec(arguments: &[OsString]) -> bool {
     let mut words = arguments.iter().skip(1);
     while let Some(word) = words.next() {
         match word.to_str() {
-            Some("-e" | "--env" | "--store" | "--color") => {
+            Some("--env" | "--store" | "--color") => {
+                words.next();
+            }
+            // Short flags together, the last of which takes a value.
+            Some(flag)
+                if flag.starts_with('-') && !flag.starts_with("--") && flag.ends_with('e') =>
+            {
                 words.next();
             }
             Some(flag) if flag.starts_with('-') => {}

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use secrets_api::{Name, SecretValue, Select};
+use secrets_api::{ErrorKind, Name, SecretValue, Select};
 
 use secrets_platform::files;
 
@@ -24,11 +24,15 @@ fn absent(
     stack: &Stack,
     merged: &Merged,
 ) -> Option<Failure> {
-    let last = stack.layers.len() - 1;
+    // An environment that is inherited stands by the same rule.
+    let is_last = |layer: usize| {
+        let environment = |l: usize| stack.layers.get(l).map(|layer| &layer.spec.environment);
+        environment(layer) != environment(layer + 1)
+    };
     let typed = !session.globals.store.is_empty();
     for &layer in &merged.missing {
         let label = &stack.layers[layer].label;
-        if !typed && layer != last {
+        if !typed && !is_last(layer) {
             session
                 .printer
                 .detail(1, || format!("{label} is not there: passed over"));
@@ -53,6 +57,7 @@ fn absent(
 fn from_files(
     session: &Session,
     settings: &Settings,
+    chosen: &Chosen,
     secrets: &mut BTreeMap<Name, SecretValue>,
 ) -> Result<()> {
     for (name, _) in settings
@@ -64,7 +69,7 @@ fn from_files(
         let (Ok(name), Ok(file)) = (Name::new(name), Name::new(&format!("{name}_FILE"))) else {
             continue;
         };
-        if secrets.contains_key(&name) {
+        if secrets.contains_key(&name) || !chosen.holds(&name) {
             continue;
         }
         let inherited = || {
@@ -81,12 +86,19 @@ fn from_files(
             let record = Record::load(&session.surroundings.dirs, &settings.root)?;
             return Err(trust::untrusted(&record));
         }
-        let path = settings.root.join(path);
-        let Some(mut contents) = files::read(&path)? else {
-            return Err(Failure::new(
-                Exit::NotFound,
-                format!("{file} names a file that is not there"),
-            ));
+        // The path is not repeated: whoever put the value itself there would see it shown.
+        let unreadable =
+            |exit, why: &str| Failure::new(exit, format!("the file that {file} names {why}"));
+        let mut contents = match files::read(&settings.root.join(path)) {
+            Ok(Some(contents)) => contents,
+            Ok(None) => return Err(unreadable(Exit::NotFound, "is not there")),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(unreadable(Exit::Denied, "may not be read"));
+            }
+            Err(_) => {
+                return Err(unreadable(Exit::Failed, "cannot be read")
+                    .with_hint(format!("{file} holds the path of a file, not a value")));
+            }
         };
         if contents.bytes.ends_with(b"\n") {
             contents.bytes.pop();
@@ -136,7 +148,7 @@ pub fn resolve(
                 .or_insert_with(|| SecretValue::from_slice(default.as_bytes()));
         }
     }
-    from_files(session, settings, &mut secrets)?;
+    from_files(session, settings, chosen, &mut secrets)?;
     let missing: Vec<_> = settings
         .missing(|n| secrets.contains_key(n))
         .filter(|n| chosen.holds(n))

@@ -20,7 +20,6 @@ use crate::surroundings::Surroundings;
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every verb is given.
-#[derive(Debug)]
 pub struct Session {
     /// The flags that mean the same everywhere.
     pub globals: Globals,
@@ -28,7 +27,16 @@ pub struct Session {
     pub surroundings: Arc<Surroundings>,
     /// Prints and asks.
     pub printer: Arc<Printer>,
+    /// The identity, once it was found: a passphrase is asked for once.
+    identity: KeySource,
     runtime: tokio::runtime::Runtime,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The environment it was started with may hold an identity.
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
 }
 
 impl Session {
@@ -45,10 +53,13 @@ impl Session {
             globals.json,
             globals.no_input,
         );
+        let (surroundings, printer) = (Arc::new(surroundings), Arc::new(printer));
+        let identity = identity::source(&surroundings, identity::unlocker(&printer));
         Ok(Self {
             globals,
-            surroundings: Arc::new(surroundings),
-            printer: Arc::new(printer),
+            surroundings,
+            printer,
+            identity,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .build()?,
@@ -154,6 +165,6 @@ impl Session {
 
     /// The identity, looked for when a store first needs it.
     pub fn identity(&self) -> KeySource {
-        identity::source(&self.surroundings, identity::unlocker(&self.printer))
+        Arc::clone(&self.identity)
     }
 }

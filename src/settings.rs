@@ -29,9 +29,9 @@ pub struct LayerSpec {
     pub root: PathBuf,
     /// Whether it belongs to an environment that the chosen one inherits: read, never written.
     pub inherited: bool,
-    /// Whether writes to it ask first: the chosen environment is protected, or one that reads this
-    /// very store is, by whatever way it was reached.
-    pub protected: bool,
+    /// The protected environment for whose sake writes to it ask first: the chosen one, or one that
+    /// reads this very store, by whatever way it was reached.
+    pub protected: Option<String>,
 }
 
 impl LayerSpec {
@@ -316,23 +316,35 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
         environment: environment.to_owned(),
         root: project.root.clone(),
         inherited: false,
-        protected: false,
+        protected: None,
     })
 }
 
 /// Marks the layers whose writes ask first.
 fn protect(layers: &mut [LayerSpec], project: &Project, environment: &str) -> Result<()> {
     let environments = &project.manifest.environments;
-    let chosen = environments.get(environment).is_some_and(|e| e.protected);
     let mut protected = Vec::new();
-    for (name, environment) in environments.iter().filter(|(_, e)| e.protected) {
-        for store in &environment.source {
-            protected.push(layer(project, store, name)?.canonical());
+    for (name, _) in environments.iter().filter(|(_, e)| e.protected) {
+        // What it inherits, it reads too.
+        let mut next = Some(name);
+        while let Some((at, environment)) = next.and_then(|n| environments.get_key_value(n)) {
+            for store in &environment.source {
+                protected.push((layer(project, store, at)?.canonical(), name));
+            }
+            next = environment.inherit.as_ref();
         }
     }
+    let chosen = environments.get(environment).is_some_and(|e| e.protected);
     for layer in layers {
-        let read = || protected.contains(&layer.canonical());
-        layer.protected = chosen || (!protected.is_empty() && read());
+        layer.protected = if chosen {
+            Some(environment.to_owned())
+        } else if protected.is_empty() {
+            None
+        } else {
+            let store = layer.canonical();
+            let reader = protected.iter().find(|(read, _)| *read == store);
+            reader.map(|(_, name)| (*name).clone())
+        };
     }
     Ok(())
 }
@@ -378,9 +390,16 @@ pub fn names(words: &[String]) -> Result<Vec<Name>> {
 pub fn name(word: &str) -> Result<Name> {
     Name::new(word).map_err(|e| {
         // `set KEY=VALUE`: the value must not be repeated, nor what a paste may have brought.
-        match word.split_once('=').and_then(|(n, _)| Name::new(n).ok()) {
+        // A value with base64's padding has an `=` too: only what is written as a name is shown.
+        let shown = word.split_once('=').filter(|(name, value)| {
+            let padding = value.chars().all(|c| c == '=');
+            !padding && !name.contains(|c: char| c.is_ascii_lowercase())
+        });
+        match shown.and_then(|(n, _)| Name::new(n).ok()) {
             Some(name) => Failure::new(Exit::Usage, "a value is not given as an argument: other users and the shell's history would see it")
                 .with_hint(format!("give it on standard input: `printf %s \"$VALUE\" | secrets set {name}`")),
+            None if word.contains('=') => Failure::new(Exit::Usage, "a value is not given as an argument: other users and the shell's history would see it")
+                .with_hint("give it on standard input: `printf %s \"$VALUE\" | secrets set NAME`"),
             None => Failure::new(Exit::Usage, e.to_string()),
         }
     })

@@ -170,18 +170,26 @@ impl Stack {
 
     /// Whether a write to one of these layers takes a person's word.
     pub fn protects(&self, layers: impl IntoIterator<Item = usize>) -> bool {
-        layers.into_iter().any(|l| self.layers[l].spec.protected)
+        layers
+            .into_iter()
+            .any(|l| self.layers[l].spec.protected.is_some())
     }
 
-    /// `" (unguarded)"` where one of these layers cannot tell a change made meanwhile by someone
-    /// else: said before such a write, never in silence.
-    pub fn unguarded(&self, layers: impl IntoIterator<Item = usize>) -> &'static str {
+    /// What a person is told about a write to these layers before it, never in silence: that another
+    /// environment, a protected one, reads them; that one cannot tell a change made meanwhile by
+    /// someone else. Empty where there is nothing to tell.
+    pub fn caution(&self, layers: impl IntoIterator<Item = usize> + Clone) -> String {
+        let other = layers.clone().into_iter().find_map(|l| {
+            let spec = &self.layers[l].spec;
+            spec.protected.as_ref().filter(|p| **p != spec.environment)
+        });
+        let mut caution =
+            other.map_or_else(String::new, |p| format!(" (protected: {p} reads it too)"));
         let unguarded = |l: usize| self.layers[l].provider.capabilities().guard == Guard::None;
         if layers.into_iter().any(unguarded) {
-            " (unguarded: a change made meanwhile by someone else is overwritten)"
-        } else {
-            ""
+            caution += " (unguarded: a change made meanwhile by someone else is overwritten)";
         }
+        caution
     }
 
     /// The layer a removal of what is held goes to.

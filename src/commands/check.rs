@@ -1,17 +1,19 @@
 //! `secrets check`: what the project's `.env` files say to each of its readers, and `.env.example`.
 //! Values are compared, never shown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use secrets_api::{Error, ErrorKind, Zeroizing};
-use secrets_dotenv::{Dialect, Reading};
+use secrets_dotenv::{Dialect, LineCounter};
 use secrets_platform::files::{self, Edit};
 use serde_json::json;
 
 use crate::cli::Consent;
+use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
 use crate::formats::{ExampleLine, example};
+use crate::manifest::trust;
 use crate::printer::{counted, printable};
 use crate::session::Session;
 use crate::settings::{LayerSpec, Settings, shown};
@@ -55,6 +57,12 @@ impl Args {
         let settings = session.settings()?;
         let readers = self.readers(&settings)?;
         let path = settings.root.join(EXAMPLE);
+        if !trust::is_inside(&settings.root, &path) {
+            return Err(Failure::new(
+                Exit::Denied,
+                format!("{EXAMPLE} is a link that leads out of the project"),
+            ));
+        }
         if self.write_example {
             return self.write_example(session, &settings, &path);
         }
@@ -116,22 +124,24 @@ impl Args {
     ) -> Result<Vec<Finding>> {
         let path = layer.root.join(layer.uri.location());
         let place = shown(&path, &session.surroundings.cwd);
-        let own = layer
-            .uri
-            .option("dialect")
-            .and_then(|d| d.parse::<Dialect>().ok());
-        let reading = Reading::from(own.unwrap_or_default());
         let at = |error: Error| Failure::from(error.at_store(&layer.label));
+        let reading = secrets_dotenv::reading(&layer.uri).map_err(at)?;
         let Some(mut contents) = files::read(&path)? else {
             return Ok(Vec::new());
         };
-        if self.fix
+        let mut tried = false;
+        if self.fix && layer.inherited {
+            session.printer.hint(format!(
+                "{place} belongs to {}: mend it there, with -e {}",
+                layer.environment, layer.environment
+            ));
+        } else if self.fix
             && secrets_dotenv::agree(reading, readers, &contents.bytes)
                 .map_err(at)?
                 .is_some()
             && self.consent.given(
                 session,
-                layer.protected,
+                layer.protected.is_some(),
                 &format!("rewrite lines of {place}"),
             )?
         {
@@ -146,6 +156,7 @@ impl Args {
                 .printer
                 .done(format!("{place} rewritten where its readers differed"));
             contents = files::read(&path)?.ok_or_else(|| gone(&path))?;
+            tried = true;
         }
         let found = secrets_dotenv::compare(reading, readers, &contents.bytes).map_err(at)?;
         let names = |list: &[Dialect]| list.iter().map(|d| d.name()).collect::<Vec<_>>().join(", ");
@@ -160,7 +171,7 @@ impl Args {
         });
         let differences = found.differences.iter().map(|difference| Finding {
             place: format!("{place}:{}", difference.line),
-            name: Some(difference.name.clone()),
+            name: difference.name.clone(),
             what: format!(
                 "{} {} something else{}",
                 names(&difference.readers),
@@ -169,7 +180,7 @@ impl Args {
                 } else {
                     "read"
                 },
-                match (difference.derived, self.fix) {
+                match (difference.derived, tried) {
                     (true, _) => ": it is put together from other values",
                     (false, true) => ": no form is read alike by all",
                     (false, false) => "",
@@ -192,16 +203,18 @@ impl Args {
             .cloned()
             .collect();
         let mut findings = Vec::new();
+        let mut lines = LineCounter::new(&contents.bytes);
+        let defaults: BTreeMap<&str, &str> = wanted
+            .iter()
+            .filter_map(|line| Some((line.name.as_str(), line.default.as_deref()?)))
+            .collect();
         for entry in &entries {
-            let default = wanted
-                .iter()
-                .find(|line| line.name == entry.name)
-                .and_then(|l| l.default.as_deref());
+            let default = defaults.get(entry.name.as_ref()).map(|d| d.as_bytes());
             let value = entry.value.as_ref().map_or(&[][..], |v| v.expose());
-            if !value.is_empty() && default.map(str::as_bytes) != Some(value) {
+            if !value.is_empty() && default != Some(value) {
                 findings.push(Finding {
-                    place: format!("{EXAMPLE}:{}", entry.line(&contents.bytes)),
-                    name: Some(printable(&entry.name)),
+                    place: format!("{EXAMPLE}:{}", lines.of(entry.at)),
+                    name: entry.may_be_shown().then(|| entry.name.to_string()),
                     what: "has a value: this file is committed".into(),
                 });
             }
@@ -215,7 +228,7 @@ impl Args {
             let lines = text.split_once('\n').map_or("", |(_, lines)| lines);
             if self.consent.given(
                 session,
-                false,
+                true,
                 &format!("add {} to {EXAMPLE}", counted(missing.len(), "name")),
             )? {
                 files::update(path, &files::Options::default(), |now| {
@@ -251,7 +264,10 @@ impl Args {
             let secret = settings.manifest.secrets.get(&name);
             ExampleLine {
                 description: secret.and_then(|s| s.description.clone()),
-                default: secret.and_then(|s| s.default.clone()),
+                // A default that takes a process over is not spread further.
+                default: secret
+                    .and_then(|s| s.default.clone())
+                    .filter(|_| hijack::reason(&name).is_none()),
                 name,
             }
         };

@@ -129,7 +129,7 @@ impl Args {
             "write {} to {}{}",
             counted(wanted.len(), "change"),
             settings.place(),
-            stack.unguarded(layers())
+            stack.caution(layers())
         );
         let go_on = !wanted.is_empty()
             && self

@@ -126,7 +126,7 @@ impl Args {
             "write {} to {}{}",
             counted(writes, "secret"),
             settings.place(),
-            stack.unguarded(layers.iter().copied())
+            stack.caution(layers.iter().copied())
         );
         let needed = stack.protects(layers) || replaces;
         let go_on = self.consent.given(session, needed, &question)?;

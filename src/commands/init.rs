@@ -77,14 +77,11 @@ impl Args {
         let mut changed = project_files::manifest(session, &survey, &known, self.dry_run)?;
         changed |= project_files::gitignore(session, &survey, self.dry_run)?;
         changed |= self.local_store(session, &survey)?;
-        if self.dry_run {
-            if changed {
-                session.printer.say("what follows (settings, .env) is shown once these are there; nothing was changed");
-                return Ok(Exit::Done);
-            }
-        } else {
-            // From here on the manifest on disk is what counts.
-            let _ = Project::discover(&session.surroundings)?;
+        if self.dry_run && changed {
+            session.printer.say(
+                "what follows (settings, .env) is shown once these are there; nothing was changed",
+            );
+            return Ok(Exit::Done);
         }
         let member = self.dry_run || is_member(session, &survey)?;
         let mut waits = !member;

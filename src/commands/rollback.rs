@@ -66,7 +66,7 @@ impl Args {
             age::short(version.as_str()),
             store.label
         );
-        let question = format!("{question}{}", stack.unguarded([layer]));
+        let question = format!("{question}{}", stack.caution([layer]));
         if !self
             .consent
             .given(session, stack.protects([layer]), &question)?

@@ -203,9 +203,10 @@ impl Args {
             .iter()
             .map(|name| stack.layer_for(merged.items.get(name)))
             .collect::<Result<Vec<_>>>()?;
-        let unguarded = stack.unguarded(layers.iter().copied());
-        if !unguarded.is_empty() && !replaced.is_empty() {
-            session.printer.say(format!("{question}{unguarded}"));
+        let caution = stack.caution(layers.iter().copied());
+        let question = format!("{question}{caution}");
+        if !caution.is_empty() && !replaced.is_empty() {
+            session.printer.say(&question);
         }
         let needed = stack.protects(layers) || replacing;
         self.consent.given(session, needed, &question)

@@ -91,6 +91,7 @@ impl Add {
                 "{} may open that already; nothing was changed",
                 self.name
             ));
+            report(session, "added", &self.name, &[], json!({"changed": false}))?;
             return Ok(Exit::Done);
         }
         let resealed = folder.add(&member)?;

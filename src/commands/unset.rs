@@ -56,7 +56,7 @@ impl Args {
         let question = format!("remove {list} from {}{warning}", settings.place());
         // What a store keeps can be brought back; the rest takes a person's word.
         let layers = || by_layer.keys().copied();
-        let question = format!("{question}{}", stack.unguarded(layers()));
+        let question = format!("{question}{}", stack.caution(layers()));
         let needed = stack.protects(layers()) || !keeps;
         if !self.consent.given(session, needed, &question)? {
             return Ok(Exit::Done);

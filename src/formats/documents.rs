@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use secrets_api::{Error, Name, Result, SecretValue, Zeroizing};
+use secrets_api::{Error, ErrorKind, Name, Result, SecretValue, Zeroizing};
 
 use super::{Context, text_only};
 
@@ -26,12 +26,14 @@ fn finished(text: Zeroizing<String>) -> SecretValue {
     SecretValue::from_vec(std::mem::take(&mut *text).into_bytes())
 }
 
-/// `NAME: "value"`, a double-quoted scalar (YAML 1.2, 7.3.1); bytes that are no text as `!!binary`.
+/// `"NAME": "value"`, double-quoted scalars (YAML 1.2, 7.3.1); bytes that are no text as `!!binary`.
 pub(super) fn yaml(items: &BTreeMap<Name, SecretValue>) -> SecretValue {
     let mut out = block(items, 0);
     for (name, value) in items {
+        // In quotes: `NO` and `NULL` are no strings to YAML 1.1.
+        out.push('"');
         out.push_str(name.as_str());
-        out.push_str(": ");
+        out.push_str("\": ");
         match value.expose_text() {
             Some(text) => yaml_string(text, &mut out),
             None => {
@@ -110,9 +112,9 @@ pub(super) fn k8s(items: &BTreeMap<Name, SecretValue>, context: &Context) -> Res
     let mut out = block(items, head.len());
     out.push_str(&head);
     for (name, value) in items {
-        out.push_str("  ");
+        out.push_str("  \"");
         out.push_str(name.as_str());
-        out.push_str(": \"");
+        out.push_str("\": \"");
         STANDARD.encode_string(value.expose(), &mut out);
         out.push_str("\"\n");
     }
@@ -129,8 +131,10 @@ pub(super) fn ansible(items: &BTreeMap<Name, SecretValue>) -> Result<SecretValue
         out.push_str(name.as_str());
         out.push_str("\": {\"__ansible_unsafe\": ");
         let text = value.expose_text().unwrap_or_default();
-        let quoted = serde_json::to_string(text).map(Zeroizing::new);
-        out.push_str(quoted.as_deref().map_or("\"\"", String::as_str));
+        let mut quoted = Zeroizing::new(Vec::with_capacity(text.len() * 6 + 2));
+        serde_json::to_writer(&mut *quoted, text)
+            .map_err(|e| Error::new(ErrorKind::Unexpected, "cannot write JSON").with_source(e))?;
+        out.push_str(std::str::from_utf8(&quoted).unwrap_or_default());
         out.push('}');
     }
     out.push_str(if items.is_empty() { "}\n" } else { "\n}\n" });

@@ -292,16 +292,25 @@ fn dotenv_render(items: &BTreeMap<Name, SecretValue>, dialect: Dialect) -> Resul
 fn dotenv_parse(bytes: &[u8], dialect: Dialect) -> Result<Items> {
     // A name without `=` has no value; of several lines for one name the last counts.
     let mut last = BTreeMap::new();
+    let line_of = |at: u32| {
+        let before = bytes.iter().take(usize::try_from(at).unwrap_or(usize::MAX));
+        before.filter(|b| **b == b'\n').count() + 1
+    };
     for entry in secrets_dotenv::parse(dialect, bytes)? {
-        let place = format!("what stands before `=` in line {}", entry.line(bytes));
         if dialect == Dialect::Shell && entry.derived {
             return Err(broken(format!(
                 "line {}: a shell would expand this value",
-                entry.line(bytes)
+                line_of(entry.at)
             )));
         }
+        let at = entry.at;
         let value = entry.value.map(secrets_dotenv::Value::into_secret);
-        last.insert(name(entry.name.as_bytes(), &place)?, value);
+        // The place is counted for the one that is wrong, not for all.
+        let name = Name::new(&entry.name).or_else(|_| {
+            let place = format!("what stands before `=` in line {line}", line = line_of(at));
+            name(entry.name.as_bytes(), &place)
+        })?;
+        last.insert(name, value);
     }
     Ok(last
         .into_iter()
@@ -422,7 +431,7 @@ mod tests {
             (
                 "yaml",
                 "a: \"b\"\u{7}\u{1f600}",
-                "N: \"a: \\\"b\\\"\\u0007\\U0001f600\"\n",
+                "\"N\": \"a: \\\"b\\\"\\u0007\\U0001f600\"\n",
             ),
             ("toml", "a\"b\u{7}", "N = \"a\\\"b\\u0007\"\n"),
             ("docker", "'as it is' ", "N='as it is' \n"),
@@ -445,7 +454,7 @@ mod tests {
             (
                 "k8s",
                 "x",
-                "apiVersion: v1\nkind: Secret\nmetadata:\n  name: my-shop-prod\ntype: Opaque\ndata:\n  N: \"eA==\"\n",
+                "apiVersion: v1\nkind: Secret\nmetadata:\n  name: my-shop-prod\ntype: Opaque\ndata:\n  \"N\": \"eA==\"\n",
             ),
             (
                 "ansible",

@@ -104,7 +104,8 @@ fn the_example_lists_every_name_and_no_value() {
     let done = sandbox.secrets("check").ends(7).hides("canary");
     assert!(done.text().contains("NEW"), "{}", done.text());
     assert!(done.text().contains("has a value"), "{}", done.text());
-    sandbox.secrets("check --fix").ends(7);
+    sandbox.secrets("check --fix").ends(2).says("--yes");
+    sandbox.secrets("check --fix --yes").ends(7);
     assert_eq!(
         sandbox.read(".env.example"),
         "# mine\nKEY=canary\nDATABASE_URL=\nDEBUG=false\nNEW=\n"
@@ -144,7 +145,7 @@ fn a_value_comes_from_the_file_that_its_name_names_once_that_is_trusted() {
     sandbox.write(".env", "SECRET_KEY_FILE=run/none\n");
     run()
         .ends(125)
-        .says("SECRET_KEY_FILE names a file that is not there");
+        .says("the file that SECRET_KEY_FILE names is not there");
     // A value of its own comes first.
     sandbox.write(".env", "SECRET_KEY=own\n");
     run().succeeds().prints("own\n");
@@ -162,4 +163,47 @@ fn an_error_in_a_file_points_at_its_place_and_masks_the_value() {
         .says("2 | KEY='········\n")
         .says("    |     ^\n")
         .hides("canary");
+}
+
+#[test]
+fn what_may_be_a_part_of_a_value_is_shown_nowhere() {
+    let sandbox = Sandbox::with_manifest(MANIFEST);
+    sandbox.write(
+        ".env",
+        "KEY=abc\nc2VjcmV0+Y2FuYXJ5=\nc2VjcmV0Y2FuYXJ5=\"x#y\"\n",
+    );
+    let done = sandbox.secrets("check").ends(7).hides("c2Vjcm");
+    assert!(done.text().contains(".env:"), "{}", done.text());
+    sandbox.write(".env", "KEY=-----BEGIN\nc2VjcmV0Y2FuYXJ5=\"\n");
+    sandbox
+        .secrets("list")
+        .ends(1)
+        .says("line 2")
+        .hides("c2Vjcm");
+}
+
+#[test]
+fn a_fix_writes_only_what_is_the_environment_s_own_and_the_project_s() {
+    let sandbox = Sandbox::with_manifest(
+        "[project]\nreaders = [\"node\"]\n[environments.base]\nsource = [\"dotenv:base.env\"]\n\
+         [environments.dev]\ninherit = \"base\"\nsource = [\"dotenv:.env?interpolate=no\"]\n",
+    );
+    sandbox.write("base.env", "A=x#y\n");
+    sandbox.write(".env", "C=${:-x}\n");
+    sandbox
+        .secrets("check -e dev --fix --yes")
+        .ends(7)
+        .says("-e base");
+    assert_eq!(sandbox.read("base.env"), "A=x#y\n");
+    assert_eq!(sandbox.read(".env"), "C=${:-x}\n");
+    let outside = sandbox.home().join("conf");
+    std::fs::write(&outside, "mine\n").unwrap();
+    std::os::unix::fs::symlink(&outside, sandbox.path(".env.example")).unwrap();
+    for line in ["check --fix --yes", "check --write-example --yes"] {
+        sandbox
+            .secrets(&format!("{line} -e dev"))
+            .ends(4)
+            .says("leads out of the project");
+    }
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "mine\n");
 }

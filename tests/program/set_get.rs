@@ -197,7 +197,10 @@ const INHERITING: &str = "[environments.dev]\nsource = [\"local:\"]\n\
 fn what_is_inherited_is_read_and_never_written() {
     let sandbox = Sandbox::initialised();
     sandbox.write("secrets.toml", INHERITING);
-    sandbox.secrets("set KEY -e dev").input("dev").succeeds();
+    sandbox
+        .secrets("set KEY -e dev --yes")
+        .input("dev")
+        .succeeds();
     sandbox
         .secrets("get KEY -e production -v")
         .succeeds()
@@ -233,7 +236,13 @@ fn a_protected_environment_s_store_asks_however_it_is_reached() {
             .input("x")
             .succeeds();
     }
-    sandbox.secrets("set KEY -e dev").input("x").succeeds();
+    // What a protected environment inherits it reads as well.
+    sandbox
+        .secrets("set KEY -e dev")
+        .input("x")
+        .ends(2)
+        .says("(protected: production reads it too)")
+        .says("--yes");
 }
 
 #[test]
@@ -243,11 +252,12 @@ fn a_value_or_a_kind_in_the_wrong_place_is_not_taken_for_a_name() {
         .secrets("set TOKEN --generate hex")
         .ends(2)
         .says("--generate=hex");
-    for value in ["hunter2canary", "p@ss-canary"] {
+    for value in ["hunter2canary", "p@ss-canary", "Y2FuYXJ5=="] {
         sandbox
             .secrets_with(["set", "DB_PASSWORD", value])
             .ends(2)
             .hides("canary")
+            .hides("Y2FuYX")
             .says("printf %s");
     }
     let done = sandbox.secrets("list").succeeds();

@@ -1,15 +1,16 @@
 //! One file, several readers: what each of them makes of every value, and the form in which all of
 //! them would agree. Pure: bytes in, bytes out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use secrets_api::{Error, Result, SecretValue, Zeroizing};
 
-use crate::Dialect;
 use crate::dialect::Reading;
 use crate::document::{BOM, Document};
 use crate::grammar::Binding;
 use crate::write;
+use crate::{Dialect, LineCounter};
 
 /// What the last lines of each name come to; `None` for a name without a value.
 type Seen = BTreeMap<String, Option<Zeroizing<Vec<u8>>>>;
@@ -17,8 +18,8 @@ type Seen = BTreeMap<String, Option<Zeroizing<Vec<u8>>>>;
 /// A name that not every reader reads alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The name.
-    pub name: String,
+    /// The name; `None` where it may be a part of a value.
+    pub name: Option<String>,
     /// The line its value is in, from 1.
     pub line: usize,
     /// Who reads something else, or nothing.
@@ -65,17 +66,24 @@ pub fn compare(reading: Reading, readers: &[Dialect], bytes: &[u8]) -> Result<Co
     let mut found = Comparison::default();
     let mut others = Vec::new();
     for reader in readers {
-        match seen(Reading::from(*reader), bytes) {
+        match seen(read_by(reading, *reader), bytes) {
             Ok(seen) => others.push((*reader, seen)),
             Err(error) => found.refusals.push((*reader, error)),
         }
     }
-    let mut told = BTreeSet::new();
-    for entry in own.iter().rev() {
-        let Some(value) = &entry.value else { continue };
-        if !told.insert(entry.name.as_ref()) {
+    let mut last = BTreeMap::new();
+    for (index, entry) in own.iter().enumerate() {
+        last.insert(entry.name.as_ref(), index);
+    }
+    let mut lines = LineCounter::new(document.text.as_bytes());
+    for (index, entry) in own.iter().enumerate() {
+        let Some(value) = entry
+            .value
+            .as_ref()
+            .filter(|_| last[entry.name.as_ref()] == index)
+        else {
             continue;
-        }
+        };
         let agrees = |seen: &Seen| {
             let other = seen.get(entry.name.as_ref());
             matches!(other, Some(Some(other)) if ***other == *value.expose())
@@ -87,15 +95,23 @@ pub fn compare(reading: Reading, readers: &[Dialect], bytes: &[u8]) -> Result<Co
             .collect();
         if !differing.is_empty() {
             found.differences.push(Difference {
-                name: entry.name.to_string(),
-                line: entry.line(document.text.as_bytes()),
+                name: entry.may_be_shown().then(|| entry.name.to_string()),
+                line: lines.of(entry.at),
                 readers: differing,
                 derived: entry.derived,
             });
         }
     }
-    found.differences.reverse();
     Ok(found)
+}
+
+/// How a reader reads: the file's own as the file is read, the others as they do.
+fn read_by(reading: Reading, reader: Dialect) -> Reading {
+    if reader == reading.dialect {
+        reading
+    } else {
+        Reading::from(reader)
+    }
 }
 
 /// The file with every line rewritten that some reader reads otherwise, in a form all of them read
@@ -111,66 +127,85 @@ pub fn agree(
     readers: &[Dialect],
     bytes: &[u8],
 ) -> Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut all = readers.to_vec();
-    all.push(reading.dialect);
+    let mut all: Vec<Reading> = readers.iter().map(|r| read_by(reading, *r)).collect();
+    all.push(reading);
     let mut text = Zeroizing::new(bytes.to_vec());
-    if text.starts_with(BOM.as_bytes()) && all.iter().any(|r| !r.rules().skips_bom) {
+    if text.starts_with(BOM.as_bytes()) && all.iter().any(|r| !r.dialect.rules().skips_bom) {
         text.drain(..BOM.len());
     }
-    // One line at a time: what is mended stays so, what cannot be is left.
+    let before = seen(reading, &text)?;
     let document = Document::parse(reading, &text)?;
-    let names: BTreeSet<String> = document
-        .resolve(&[])?
-        .into_iter()
-        .filter(|entry| entry.value.is_some() && !entry.derived)
-        .map(|entry| entry.name.into_owned())
-        .collect();
-    drop(document);
-    for name in &names {
-        if let Some(mended) = mended(reading, &all, &text, name)? {
-            text = mended;
+    let cuts = cuts(&document, &all)?;
+    // All lines at once; if they stand in each other's way, each by itself, as far as that goes.
+    let whole = spliced(&document.text, &cuts);
+    let mended = if seen(reading, &whole)? == before {
+        whole
+    } else {
+        let mut kept = Vec::new();
+        for cut in cuts.into_iter().take(ONE_BY_ONE) {
+            kept.push(cut);
+            if seen(reading, &spliced(&document.text, &kept)).ok().as_ref() != Some(&before) {
+                kept.pop();
+            }
         }
-    }
-    Ok((*text != *bytes).then_some(text))
+        spliced(&document.text, &kept)
+    };
+    drop(document);
+    Ok((*mended != *bytes).then_some(mended))
 }
 
-/// The text with the last line of `name` rewritten, if that makes more readers agree on it and leaves
-/// its own reader with the same items.
-fn mended(
-    reading: Reading,
-    readers: &[Dialect],
-    bytes: &[u8],
+/// At most as many lines are tried by themselves: each takes a reading of the file.
+const ONE_BY_ONE: usize = 200;
+
+/// A span of the text, and what takes its place.
+type Cut = (Range<usize>, Zeroizing<String>);
+
+/// The lines that some reader reads otherwise, with what they become, in the text's order.
+fn cuts(document: &Document<'_>, readers: &[Reading]) -> Result<Vec<Cut>> {
+    let mut values = BTreeMap::new();
+    for entry in document.resolve(&[])? {
+        let value = entry.value.filter(|_| !entry.derived);
+        values.insert(entry.name, value.map(crate::Value::into_secret));
+    }
+    let mut cuts = Vec::new();
+    for binding in document.bindings.iter().rev() {
+        // Of several lines for one name the last counts.
+        let value = document
+            .key(binding)
+            .and_then(|key| values.remove_entry(&key));
+        if let Some((name, Some(value))) = value
+            && let Some(new) = rewritten(document, readers, binding, &name, &value)
+        {
+            cuts.push((binding.line.clone(), new));
+        }
+    }
+    cuts.reverse();
+    Ok(cuts)
+}
+
+/// The line of one item as all readers would read it alike; `None` if they do, or cannot.
+fn rewritten(
+    document: &Document<'_>,
+    readers: &[Reading],
+    binding: &Binding,
     name: &str,
-) -> Result<Option<Zeroizing<Vec<u8>>>> {
-    let document = Document::parse(reading, bytes)?;
-    let entries = document.resolve(&[])?;
-    let last = entries.iter().rfind(|entry| entry.name == name);
-    let Some(value) = last.and_then(|entry| entry.value.as_ref()) else {
-        return Ok(None);
-    };
-    let value = SecretValue::from_slice(value.expose());
-    let is_named = |b: &&Binding| document.key(b).is_some_and(|key| key == name);
-    let (Some(binding), Some(plain)) = (
-        document.bindings.iter().rfind(is_named),
-        write::text_of(&value),
-    ) else {
-        return Ok(None);
-    };
+    value: &SecretValue,
+) -> Option<Zeroizing<String>> {
+    let plain = write::text_of(value)?;
     let line = &document.text[binding.line.clone()];
     let reads = |line: &str| {
         readers.iter().all(|reader| {
-            seen(Reading::from(*reader), line.as_bytes()).is_ok_and(|seen| {
+            seen(*reader, line.as_bytes()).is_ok_and(|seen| {
                 seen.len() == 1
                     && matches!(seen.get(name), Some(Some(v)) if ***v == *value.expose())
             })
         })
     };
     if reads(line) {
-        return Ok(None);
+        return None;
     }
-    let Some(token) = write::agreed(readers, plain, &value) else {
-        return Ok(None);
-    };
+    let dialects: Vec<Dialect> = readers.iter().map(|r| r.dialect).collect();
+    let token = write::agreed(&dialects, plain, value)?;
     let end = if line.ends_with("\r\n") {
         "\r\n"
     } else if line.ends_with('\n') {
@@ -191,16 +226,25 @@ fn mended(
     for part in [name, "=", &token, end] {
         new.push_str(part);
     }
-    let mut text = Zeroizing::new(Vec::with_capacity(bytes.len() + new.len()));
-    text.extend_from_slice(document.text[..binding.line.start].as_bytes());
-    text.extend_from_slice(new.as_bytes());
-    text.extend_from_slice(document.text[binding.line.end..].as_bytes());
-    let same = reads(&new) && seen(reading, &text)? == seen(reading, bytes)?;
-    Ok(same.then_some(text))
+    reads(&new).then_some(new)
+}
+
+fn spliced(text: &str, cuts: &[Cut]) -> Zeroizing<Vec<u8>> {
+    let more: usize = cuts.iter().map(|(_, new)| new.len()).sum();
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len() + more));
+    let mut at = 0;
+    for (span, new) in cuts {
+        out.extend_from_slice(&text.as_bytes()[at..span.start]);
+        out.extend_from_slice(new.as_bytes());
+        at = span.end;
+    }
+    out.extend_from_slice(&text.as_bytes()[at..]);
+    out
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use Dialect::{Compose, Decouple, Docker, Node, PythonDotenv, Systemd};
 
@@ -209,7 +253,7 @@ mod tests {
         found
             .differences
             .into_iter()
-            .map(|d| (d.name, d.readers))
+            .map(|d| (d.name.unwrap(), d.readers))
             .collect()
     }
 

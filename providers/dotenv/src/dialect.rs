@@ -3,6 +3,8 @@
 
 use std::str::FromStr;
 
+use secrets_api::Zeroizing;
+
 /// Whose reading of a `.env` file counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Dialect {
@@ -142,12 +144,17 @@ pub(crate) enum LineEnds {
 
 impl LineEnds {
     /// The text with its line ends as they become.
-    pub(crate) fn of(self, text: &str) -> String {
-        match self {
-            Self::Kept => text.to_owned(),
-            Self::Dos => text.replace("\r\n", "\n"),
-            Self::Universal => text.replace("\r\n", "\n").replace('\r', "\n"),
+    pub(crate) fn of(self, text: &str) -> Zeroizing<String> {
+        let mut out = Zeroizing::new(String::with_capacity(text.len()));
+        let mut rest = text.chars().peekable();
+        while let Some(c) = rest.next() {
+            match c {
+                '\r' if self != Self::Kept && rest.peek() == Some(&'\n') => {}
+                '\r' if self == Self::Universal => out.push('\n'),
+                c => out.push(c),
+            }
         }
+        out
     }
 }
 

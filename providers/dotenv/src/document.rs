@@ -1,11 +1,10 @@
 //! A file as text and bindings: what it says, and where each item of it stands.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
-use secrets_api::{Error, ErrorKind, Result};
+use secrets_api::{Error, ErrorKind, Result, Zeroizing};
 
-use crate::dialect::{Bytes, Dialect, Reading, Rules};
+use crate::dialect::{Bytes, Reading, Rules};
 use crate::excerpt::broken;
 use crate::grammar::{self, Binding, MOST_BINDINGS, Problem};
 use crate::resolve::{Resolver, key_of};
@@ -56,20 +55,8 @@ impl<'a> Document<'a> {
 
     /// What makes the reader give the whole file up.
     fn fatal(&self) -> Option<Problem> {
-        let is_fatal = |b: &&Binding| b.problem.is_some_and(|p| p.fatal);
-        if self.rules.dialect != Dialect::Ruby {
-            return self.bindings.iter().find(is_fatal)?.problem;
-        }
-        // ruby: `export NAME` without a value is a fault only if no earlier line has set it.
-        let mut set = HashSet::new();
-        for binding in &self.bindings {
-            let key = self.key(binding);
-            if is_fatal(&binding) && !key.as_ref().is_some_and(|key| set.contains(key)) {
-                return binding.problem;
-            }
-            set.extend(key);
-        }
-        None
+        let problems = self.bindings.iter().filter_map(|b| b.problem);
+        problems.into_iter().find(|problem| problem.fatal)
     }
 
     /// The key of a binding, as the reader has it.
@@ -142,6 +129,7 @@ pub(crate) fn read(reading: Reading, bytes: &[u8]) -> Result<Vec<Entry<'_>>> {
     match text_of(rules, bytes)? {
         Cow::Borrowed(text) => read_text(reading, text).map(|resolver| resolver.finish(false)),
         Cow::Owned(text) => {
+            let text = Zeroizing::new(text);
             let entries = read_text(reading, &text)?.finish(true);
             Ok(entries.into_iter().map(Entry::into_owned).collect())
         }

@@ -71,7 +71,7 @@ pub(crate) fn apply(
     if matches!(document.text, Cow::Borrowed(_)) {
         return Ok(edited);
     }
-    Ok(std::str::from_utf8(&edited).map_or(edited.clone(), text::encoded))
+    Ok(std::str::from_utf8(&edited).map_or_else(|_| edited.clone(), text::encoded))
 }
 
 /// A span of the text, and what takes its place.

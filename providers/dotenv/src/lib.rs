@@ -38,7 +38,7 @@ use secrets_api::{Name, Result, SecretValue};
 
 pub use compare::{Comparison, Difference, agree, compare};
 pub use dialect::{Dialect, Interpolation, Reading};
-pub use provider::{SCHEME, open};
+pub use provider::{SCHEME, open, reading};
 
 /// One item of a file. What stands in the file as it is meant is borrowed from it.
 #[derive(Debug)]
@@ -54,10 +54,11 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The line it stands in, from 1; `file` is what was read.
-    pub fn line(&self, file: &[u8]) -> usize {
-        let before = &file[..usize::try_from(self.at).map_or(file.len(), |at| at.min(file.len()))];
-        memchr::memchr_iter(b'\n', before).count() + 1
+    /// Whether its key is surely one, and no part of a value that lacks its quotes: only such a key
+    /// belongs in a message.
+    pub fn may_be_shown(&self) -> bool {
+        let value = self.value.as_ref().map_or(&[][..], |v| v.expose());
+        excerpt::may_be_shown(&self.name, value)
     }
 
     /// The same, borrowing nothing.
@@ -68,6 +69,35 @@ impl Entry<'_> {
             derived: self.derived,
             at: self.at,
         }
+    }
+}
+
+/// Line numbers of ascending places in a file, counted on.
+#[derive(Debug)]
+pub struct LineCounter<'a> {
+    file: &'a [u8],
+    at: usize,
+    line: usize,
+}
+
+impl<'a> LineCounter<'a> {
+    /// Starts at the first line.
+    pub fn new(file: &'a [u8]) -> Self {
+        Self {
+            file,
+            at: 0,
+            line: 1,
+        }
+    }
+
+    /// The line of this place, from 1; no earlier one than before.
+    pub fn of(&mut self, at: u32) -> usize {
+        let at = usize::try_from(at).map_or(self.file.len(), |at| at.min(self.file.len()));
+        if at > self.at {
+            self.line += memchr::memchr_iter(b'\n', &self.file[self.at..at]).count();
+            self.at = at;
+        }
+        self.line
     }
 }
 

@@ -11,15 +11,16 @@ use std::sync::Arc;
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, KeySource, Leasing, Limits, Lookup,
     Meta, Name, Op, Opening, Poll, Precondition, Provider, ProviderExt as _, Report, Result,
-    Revision, SecretValue, Select, Snapshot, Staging, Stored, Unit, Values, Version, Written,
-    Zeroizing, async_trait,
+    Revision, SecretValue, Select, Snapshot, Staging, StoreUri, Stored, Unit, Values, Version,
+    Written, Zeroizing, async_trait,
 };
 use secrets_platform::files::{self, Contents, Edit, Options};
 
 use crate::document::Document;
 use crate::edit::{self, Wish};
+use crate::excerpt::may_be_shown;
 use crate::marks::Marks;
-use crate::{Dialect, Entry, Interpolation, Reading, Value};
+use crate::{Dialect, Entry, Interpolation, LineCounter, Reading, Value};
 
 /// The word before the colon.
 pub const SCHEME: &str = "dotenv";
@@ -63,6 +64,35 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
             "there is no option `{option}`; a dotenv store has `dialect` and `interpolate`"
         ));
     }
+    let reading = reading(uri)?;
+    let Reading {
+        dialect,
+        interpolation,
+    } = reading;
+    let mut location = format!("{SCHEME}:{}", uri.location());
+    if dialect != Dialect::default() {
+        location.push_str("?dialect=");
+        location.push_str(dialect.name());
+    }
+    if interpolation == Interpolation::Off {
+        location.push_str(if location.contains('?') { "&" } else { "?" });
+        location.push_str("interpolate=no");
+    }
+    Ok(Arc::new(Dotenv {
+        path: opening.root.join(uri.location()),
+        location,
+        reading,
+        machine_key: Arc::clone(&opening.machine_key),
+    }))
+}
+
+/// How the file at this address is read.
+///
+/// # Errors
+/// `InvalidConfig` for a dialect there is not, and for interpolation that cannot be switched.
+pub fn reading(uri: &StoreUri) -> Result<Reading> {
+    let invalid =
+        |message: String| Err(Error::new(ErrorKind::InvalidConfig, message).at_store(uri));
     let dialect = match uri.option("dialect").map(str::parse) {
         None => Dialect::default(),
         Some(Ok(dialect)) => dialect,
@@ -79,24 +109,10 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
         }
         Some(_) => return invalid("`interpolate` is yes or no".into()),
     };
-    let mut location = format!("{SCHEME}:{}", uri.location());
-    if dialect != Dialect::default() {
-        location.push_str("?dialect=");
-        location.push_str(dialect.name());
-    }
-    if interpolation == Interpolation::Off {
-        location.push_str(if location.contains('?') { "&" } else { "?" });
-        location.push_str("interpolate=no");
-    }
-    Ok(Arc::new(Dotenv {
-        path: opening.root.join(uri.location()),
-        location,
-        reading: Reading {
-            dialect,
-            interpolation,
-        },
-        machine_key: Arc::clone(&opening.machine_key),
-    }))
+    Ok(Reading {
+        dialect,
+        interpolation,
+    })
 }
 
 struct Dotenv {
@@ -132,9 +148,10 @@ impl Items {
     fn new(entries: Vec<Entry<'_>>, file: &[u8]) -> Self {
         let mut items = Self::default();
         let mut seen = HashSet::new();
+        let mut lines = LineCounter::new(file);
         for entry in entries {
             let Ok(name) = Name::new(&entry.name) else {
-                let shown = foreign(&entry, file);
+                let shown = foreign(&entry, lines.of(entry.at));
                 if seen.insert(shown.clone()) {
                     items.foreign.push(shown);
                 }
@@ -173,21 +190,13 @@ impl Items {
     }
 }
 
-/// The longest key that is shown, in characters.
-const LONGEST: usize = 64;
-
-/// A key that is no name, for messages. What stands before `=` need not be one: a line of a value
-/// that lacks its quotes reads as a key too (a URL with its password, base64 with its padding). So
-/// only what looks like a key and has a value is shown; of the rest, the place.
-fn foreign(entry: &Entry<'_>, file: &[u8]) -> String {
-    let key = &entry.name;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    let valued = entry.value.as_ref();
-    let valued = valued.is_some_and(|value| !matches!(value.expose(), b"" | b"="));
-    if valued && key.len() <= LONGEST && key.chars().all(plain) {
-        key.to_string()
+/// A key that is no name, for messages; where it may be a part of a value, its place.
+fn foreign(entry: &Entry<'_>, line: usize) -> String {
+    let value = entry.value.as_ref().map_or(&[][..], |v| v.expose());
+    if may_be_shown(&entry.name, value) {
+        entry.name.to_string()
     } else {
-        format!("line {}", entry.line(file))
+        format!("line {line}")
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn key_of<'t>(rules: &Rules, text: &'t str, binding: &Binding) -> Opt
     Some(match rules.grammar {
         // Only in quotes.
         Grammar::Python if memchr::memchr(b'\r', key.as_bytes()).is_some() => {
-            Cow::Owned(LineEnds::Universal.of(key))
+            Cow::Owned(LineEnds::Universal.of(key).to_string())
         }
         _ => Cow::Borrowed(key),
     })
@@ -83,7 +83,12 @@ impl<'t> Resolver<'t> {
             (Some((_, value)), _) => (Some(Value::Plain(value.as_bytes())), false),
             // ruby's is empty, all others have none.
             (None, None) => {
-                let ruby = self.rules.dialect == Dialect::Ruby && binding.problem.is_none();
+                let ruby = self.rules.dialect == Dialect::Ruby;
+                let before = &self.text[binding.line.start.min(key.start)..key.start];
+                if ruby && before.trim_end().ends_with("export") {
+                    // What an earlier line has set stays.
+                    return Ok(());
+                }
                 (ruby.then_some(Value::Plain(b"")), false)
             }
             (None, Some(span)) => {
@@ -108,7 +113,7 @@ impl<'t> Resolver<'t> {
     ) -> Result<(Value<'t>, bool)> {
         let written = &self.text[span.clone()];
         if self.has_cr && self.rules.line_ends != LineEnds::Kept && written.contains('\r') {
-            let normal = Zeroizing::new(self.rules.line_ends.of(written));
+            let normal = self.rules.line_ends.of(written);
             let (value, derived) = self.filled(binding, &span, &normal)?;
             let value = match value {
                 Value::Plain(bytes) => SecretValue::from_slice(bytes),

@@ -99,6 +99,41 @@ fn a_removal_takes_every_line_of_the_name_and_no_other() {
 }
 
 #[test]
+fn a_carriage_return_alone_ends_a_line_where_its_reader_says_so() {
+    use secrets_dotenv::Dialect::{Godotenv, Node, Ruby, Systemd};
+    for dialect in [Node, Ruby, Systemd, Godotenv] {
+        let entries = secrets_dotenv::parse(dialect, b"A=1\rB=2\rC=3\r").unwrap();
+        let names: Vec<_> = entries.iter().map(|e| e.name.as_ref()).collect();
+        assert_eq!(names, ["A", "B", "C"], "{dialect:?}");
+    }
+    let opening = TestOpening::new();
+    for dialect in ["node", "ruby", "systemd"] {
+        std::fs::write(opening.root.join(".env"), "A=1\rB=2\rC=3\n").unwrap();
+        let uri = StoreUri::parse(&format!("dotenv:.env?dialect={dialect}")).unwrap();
+        let store = secrets_dotenv::open(&opening.opening(&uri)).unwrap();
+        let name = Name::new("B").unwrap();
+        let change = Change {
+            name: &name,
+            op: Op::Delete,
+            when: Precondition::Unguarded,
+        };
+        let cx = Ctx::within(std::time::Duration::from_secs(5));
+        block_on(store.write_one(&cx, change)).unwrap();
+        let text = std::fs::read_to_string(opening.root.join(".env")).unwrap();
+        assert_eq!(text, "A=1\rC=3\n", "{dialect}");
+    }
+}
+
+#[test]
+fn ruby_takes_an_export_of_what_is_set_and_no_other() {
+    let ruby = secrets_dotenv::Dialect::Ruby;
+    let entries = secrets_dotenv::parse(ruby, b"A=1\nexport A\n").unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].value.as_ref().unwrap().expose(), b"1");
+    assert!(secrets_dotenv::parse(ruby, b"export A\nA=1\n").is_err());
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_with_its_place_and_left_alone() {
     for (content, place) in [
         (&b"A=1\nB='canary\n"[..], "line 2, column 3"),

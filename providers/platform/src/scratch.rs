@@ -24,7 +24,7 @@ const MOST: u64 = crate::files::MAX_BYTES;
 pub struct Scratch {
     folder: PathBuf,
     path: PathBuf,
-    guard: Guard,
+    _guard: Guard,
     /// Locked as long as we live: that tells a folder in use from one a kill left behind.
     _lock: File,
 }
@@ -72,7 +72,7 @@ impl Scratch {
         let scratch = Self {
             path: folder.join(name),
             folder,
-            guard,
+            _guard: guard,
             _lock: lock,
         };
         OpenOptions::new()
@@ -92,7 +92,7 @@ impl Scratch {
     /// Runs `editor` while the terminal is its own: an interrupt or quit typed there does not end
     /// us, as it does not end git. Anything else that would end us wipes the file first.
     pub fn while_editing<T>(&self, editor: impl FnOnce() -> T) -> T {
-        self.guard.lend_terminal(editor)
+        signals::lend_terminal(editor)
     }
 
     /// Replaces the content.

@@ -1,8 +1,8 @@
 //! The scanners of compose-go and godotenv, which have one ancestor.
 
 use super::{
-    Binding, DEEPEST, MOST_BINDINGS, Otherwise, Piece, Problem, Quote, Unreadable, Variable,
-    line_end, line_start, rest_is_idle,
+    Binding, DEEPEST, LineStarts, MOST_BINDINGS, Otherwise, Piece, Problem, Quote, Unreadable,
+    Variable, line_end, rest_is_idle,
 };
 use crate::dialect::Go;
 
@@ -11,6 +11,9 @@ const TEMPLATE: &str = "compose gives the file up: this is no variable, write `$
 pub(super) fn bindings(reader: Go, text: &str, start: usize) -> Vec<Binding> {
     let mut found = Vec::new();
     let mut at = start;
+    let mut lines = LineStarts::from(start);
+    // Where the item before ended: on the same line it is the first.
+    let mut last = start;
     while found.len() <= MOST_BINDINGS {
         at = skip(text, at, char::is_whitespace);
         if at == text.len() {
@@ -21,14 +24,14 @@ pub(super) fn bindings(reader: Go, text: &str, start: usize) -> Vec<Binding> {
             continue;
         }
         let mut binding = Binding {
-            line: line_start(text, at).max(start)..at,
+            line: lines.of(text, at)..at,
             key: None,
             key_end: at,
             value: None,
             quote: Quote::None,
             problem: None,
         };
-        if !text[binding.line.start..at].trim().is_empty() {
+        if binding.line.start < last {
             // The second item of a line.
             binding.line.start = at;
         }
@@ -46,6 +49,7 @@ pub(super) fn bindings(reader: Go, text: &str, start: usize) -> Vec<Binding> {
             }
         }
         binding.line.end = at.max(binding.line.end);
+        last = at;
         found.push(binding);
     }
     found
@@ -128,12 +132,16 @@ fn item(reader: Go, text: &str, at: usize, binding: &mut Binding) -> Result<usiz
     let span = if span.is_empty() { after..after } else { span };
     let end = span.end;
     binding.value = Some(span);
-    let next = if quote == Quote::None || rest_is_idle(text, end) {
-        line_end(text, end)
-    } else {
-        end
-    };
-    Ok(next)
+    Ok(match quote {
+        // A carriage return alone ends godotenv's line, and is white space before the next.
+        Quote::None if reader == Go::Godotenv => {
+            let rest = &text[end..];
+            let stop = end + rest.find(['\n', '\r']).unwrap_or(rest.len());
+            stop + text[stop..].chars().next().map_or(0, char::len_utf8)
+        }
+        _ if quote == Quote::None || rest_is_idle(text, end) => line_end(text, end),
+        _ => end,
+    })
 }
 
 /// A value without quotes, less a comment, less white space at the end.
@@ -172,7 +180,7 @@ fn closing(reader: Go, text: &str, from: usize, quote: u8) -> Result<usize, Unre
         escaped = match reader {
             _ if *byte != b'\\' => false,
             // An even row of backslashes escapes nothing.
-            Go::Compose | Go::Godotenv => !escaped,
+            _ => !escaped,
         };
     }
     Err((from, "this quote is never closed"))
@@ -372,13 +380,17 @@ fn substitution(braced: &str, depth: usize) -> Result<(Variable<'_>, usize), Unr
         Some(operator) => (true, operator),
         None => (false, after),
     };
-    // Up to the last brace of the line, then back to the one that closes.
-    let line = &braced[..braced.find('\n').unwrap_or(braced.len())];
-    let last = line.rfind('}').filter(|last| *last >= name.len());
-    let (Some(kind @ ('-' | '+' | '?')), Some(last)) = (operator.chars().next(), last) else {
+    let Some(kind @ ('-' | '+' | '?')) = operator.chars().next() else {
         return Err((0, TEMPLATE));
     };
-    let close = first_closing(&braced[..=last]).unwrap_or(last);
+    // The brace that closes; where none does, the last of the line.
+    let close = first_closing(braced).or_else(|| {
+        let line = &braced[..braced.find('\n').unwrap_or(braced.len())];
+        line.rfind('}').filter(|last| *last >= name.len())
+    });
+    let Some(close) = close else {
+        return Err((0, TEMPLATE));
+    };
     let word = braced
         .get(name.len() + usize::from(empty) + 1..close)
         .ok_or((0, TEMPLATE))?;
@@ -406,6 +418,8 @@ fn first_closing(text: &str) -> Option<usize> {
     let mut at = 1;
     while at < bytes.len() {
         match bytes[at] {
+            // The pattern ends with its line.
+            b'\n' => return None,
             b'}' => {
                 open -= 1;
                 if open == 0 {

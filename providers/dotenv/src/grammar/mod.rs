@@ -222,6 +222,34 @@ pub(crate) fn line_end(text: &str, at: usize) -> usize {
 
 /// Whether nothing but blanks, or a comment where there are any, is left of the line.
 pub(crate) fn rest_is_idle(text: &str, at: usize) -> bool {
-    let rest = text[at..line_end(text, at)].trim_start();
-    rest.is_empty() || rest.starts_with('#')
+    let rest = text[at..].trim_start_matches(|c: char| c != '\n' && c.is_whitespace());
+    rest.is_empty() || rest.starts_with(['\n', '#'])
+}
+
+/// Where the line of an ascending row of places begins, looking at each byte once.
+#[derive(Debug, Default)]
+pub(crate) struct LineStarts {
+    scanned: usize,
+    start: usize,
+}
+
+impl LineStarts {
+    /// From this place on.
+    pub(crate) fn from(start: usize) -> Self {
+        Self {
+            scanned: start,
+            start,
+        }
+    }
+
+    pub(crate) fn of(&mut self, text: &str, at: usize) -> usize {
+        if let Some(end) = memchr::memrchr(
+            b'\n',
+            text.get(self.scanned..at).unwrap_or_default().as_bytes(),
+        ) {
+            self.start = self.scanned + end + 1;
+        }
+        self.scanned = self.scanned.max(at);
+        self.start
+    }
 }

@@ -9,10 +9,7 @@ use std::collections::HashSet;
 
 use secrets_api::Zeroizing;
 
-use super::{
-    Binding, MOST_BINDINGS, Piece, Pieces, Problem, Quote, Unreadable, Variable, line_end,
-    line_start, rest_is_idle,
-};
+use super::{Binding, MOST_BINDINGS, Piece, Pieces, Problem, Quote, Unreadable, Variable};
 use crate::dialect::Pattern;
 
 const RUNS: &str =
@@ -20,6 +17,7 @@ const RUNS: &str =
 
 pub(super) fn bindings(reader: Pattern, text: &str, start: usize) -> Vec<Binding> {
     let mut found = Vec::new();
+    let mut set = HashSet::new();
     let mut at = start;
     while at < text.len() && found.len() <= MOST_BINDINGS {
         // Blank lines are skipped at once: from each of them the same would be found.
@@ -29,8 +27,13 @@ pub(super) fn bindings(reader: Pattern, text: &str, start: usize) -> Vec<Binding
         }
         at = line_start(text, first).max(at);
         match matched(reader, text, at) {
-            Some((binding, next)) => {
+            Some((mut binding, next)) => {
                 at = next;
+                // ruby: `export NAME` without a value is a fault only if no earlier line has set it.
+                let key = binding.key.clone().map(|key| &text[key]);
+                if key.is_some_and(|key| !set.insert(key)) {
+                    binding.problem = None;
+                }
                 found.push(binding);
             }
             None => {
@@ -82,6 +85,29 @@ fn skip(reader: Pattern, text: &str, at: usize) -> usize {
 /// Both readers turn `\r\n` and `\r` into `\n` first.
 fn ends_line(c: char) -> bool {
     c == '\n' || c == '\r'
+}
+
+/// Where the line of this place begins.
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind(ends_line).map_or(0, |end| end + 1)
+}
+
+/// After the line of this place, its end included.
+fn line_end(text: &str, at: usize) -> usize {
+    let Some(end) = text[at..].find(ends_line).map(|n| at + n) else {
+        return text.len();
+    };
+    end + if text[end..].starts_with("\r\n") {
+        2
+    } else {
+        1
+    }
+}
+
+/// Whether nothing but blanks and a comment is left of the line.
+fn rest_is_idle(text: &str, at: usize) -> bool {
+    let rest = text[at..].trim_start_matches(|c: char| !ends_line(c) && c.is_whitespace());
+    rest.is_empty() || rest.starts_with(|c| ends_line(c) || c == '#')
 }
 
 /// The binding whose line begins here, and where the search goes on.
@@ -142,8 +168,6 @@ fn item(reader: Pattern, text: &str, at: usize, exported: bool) -> Option<(Bindi
                 why: "ruby's dotenv gives the file up: what is exported has no value",
                 fatal: true,
             });
-            // Without fault where an earlier line has set it: the document knows.
-            binding.key = Some(key);
         }
         return Some((binding, next(text, end)));
     };

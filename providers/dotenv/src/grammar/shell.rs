@@ -2,8 +2,8 @@
 //! command, or depends on the process that reads it, is an error.
 
 use super::{
-    Binding, DEEPEST, MOST_BINDINGS, Otherwise, Piece, Pieces, Problem, Quote, Unreadable,
-    Variable, line_end, line_start, rest_is_idle,
+    Binding, DEEPEST, LineStarts, MOST_BINDINGS, Otherwise, Piece, Pieces, Problem, Quote,
+    Unreadable, Variable, line_end, line_start, rest_is_idle,
 };
 
 const COMMAND: &str =
@@ -15,7 +15,11 @@ const OPEN: &str = "this quote, or brace, is never closed";
 
 pub(super) fn bindings(text: &str, start: usize) -> Vec<Binding> {
     let mut found = Vec::new();
-    let mut reader = Reader { text, at: start };
+    let mut reader = Reader {
+        text,
+        at: start,
+        lines: LineStarts::from(start),
+    };
     while found.len() <= MOST_BINDINGS {
         match reader.statement(&mut found) {
             Ok(true) => {}
@@ -49,6 +53,7 @@ pub(super) fn pieces(written: &str) -> Result<Vec<Piece<'_>>, Unreadable> {
     let mut reader = Reader {
         text: written,
         at: 0,
+        lines: LineStarts::default(),
     };
     reader.word(&mut out, 0)?;
     Ok(out.finish())
@@ -62,6 +67,7 @@ fn ends_word(c: char) -> bool {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    lines: LineStarts,
 }
 
 impl<'a> Reader<'a> {
@@ -107,6 +113,7 @@ impl<'a> Reader<'a> {
         }
         let first = found.len();
         let start = self.at;
+        let before = found.last().map_or(0, |b| b.line.end);
         let exports = self
             .rest()
             .strip_prefix("export")
@@ -126,7 +133,7 @@ impl<'a> Reader<'a> {
                 Some(_) => found.push(self.assignment(exports)?),
             }
         }
-        self.lines(&mut found[first..], start);
+        self.lines(&mut found[first..], start, before);
         Ok(true)
     }
 
@@ -163,9 +170,10 @@ impl<'a> Reader<'a> {
 
     /// What goes with each of these items of one statement: alone on its lines, these; else its own
     /// part.
-    fn lines(&self, items: &mut [Binding], start: usize) {
-        let begin = line_start(self.text, start);
-        let alone = self.text[begin..start].trim().is_empty();
+    fn lines(&mut self, items: &mut [Binding], start: usize, before: usize) {
+        let begin = self.lines.of(self.text, start);
+        // Nothing of the statement before it is on its line.
+        let alone = before <= begin;
         match items {
             [one] if alone && rest_is_idle(self.text, self.at) => {
                 one.line = begin..line_end(self.text, one.line.end);

@@ -2,7 +2,7 @@
 
 use secrets_api::Zeroizing;
 
-use super::{Binding, MOST_BINDINGS, Piece, Problem, Quote, is_noncharacter, line_start};
+use super::{Binding, MOST_BINDINGS, Piece, Problem, Quote, is_noncharacter};
 
 /// White space, line ends among it.
 fn is_space(c: char) -> bool {
@@ -28,7 +28,10 @@ pub(super) fn bindings(text: &str, start: usize) -> Vec<Binding> {
         let line = text[at..]
             .find(ends_line)
             .map_or(text.len(), |end| at + end);
-        let begin = line_start(text, at).max(start);
+        let begin = text[..at]
+            .rfind(ends_line)
+            .map_or(0, |end| end + 1)
+            .max(start);
         let Some(equals) = text[at..line].find('=').map(|n| at + n) else {
             found.push(broken(
                 begin..next_line(text, line),

@@ -62,13 +62,17 @@ enum State {
 fn logical_line(text: &str, start: usize) -> Option<(Range<usize>, usize)> {
     let mut state = State::Complete;
     let mut at = start;
+    // Lines are joined in quotes and after a backslash alone: what stands first is in the first.
+    if text[start..super::line_end(text, start)]
+        .trim_start()
+        .starts_with('#')
+    {
+        return Some((start..start, super::line_end(text, start)));
+    }
     loop {
         let next = super::line_end(text, at);
         if at == next {
             return None;
-        }
-        if text[start..next].trim_start().starts_with('#') {
-            return Some((start..start, next));
         }
         for (offset, c) in text[at..next].char_indices() {
             state = match (state, c) {

@@ -52,58 +52,90 @@ fn absent(
     None
 }
 
-/// The values that are in files: of names declared `from-file` without a value, the content of the file
-/// that `NAME_FILE` names, in the stores or, as Docker has it, in the process environment.
+/// `NAME_FILE`, for a name declared `from-file`.
+pub fn file_name(settings: &Settings, name: &Name) -> Option<Name> {
+    let declared = settings.secret(name)?;
+    let file = declared.from_file.then(|| format!("{name}_FILE"))?;
+    Name::new(&file).ok()
+}
+
+/// Whether a name that no store has is supplied by a file: it is declared `from-file`, and `NAME_FILE` is
+/// set, in the stores, as Docker has it in the process environment, or by its default.
+pub fn is_in_file(
+    session: &Session,
+    settings: &Settings,
+    name: &Name,
+    is_held: impl Fn(&Name) -> bool,
+) -> bool {
+    file_name(settings, name).is_some_and(|file| {
+        is_held(&file)
+            || session.surroundings.text(file.as_str()).is_some()
+            || settings.secret(&file).is_some_and(|s| s.default.is_some())
+    })
+}
+
+/// The content of the file that `NAME_FILE` names, without its final line end. `held` is what the stores
+/// have for a name, as text.
+///
+/// # Errors
+/// A manifest that is not trusted, a file that cannot be read.
+pub fn from_file(
+    session: &Session,
+    settings: &Settings,
+    name: &Name,
+    held: impl FnOnce(&Name) -> Option<String>,
+) -> Result<Option<SecretValue>> {
+    let Some(file) = file_name(settings, name) else {
+        return Ok(None);
+    };
+    let inherited = || session.surroundings.text(file.as_str());
+    let default = || settings.secret(&file)?.default.as_deref();
+    let owned = |path: &str| path.to_owned();
+    let Some(path) = held(&file).or_else(|| inherited().or_else(default).map(owned)) else {
+        return Ok(None);
+    };
+    if !settings.trusted {
+        let record = Record::load(&session.surroundings.dirs, &settings.root)?;
+        return Err(trust::untrusted(&record));
+    }
+    // The path is not repeated: whoever put the value itself there would see it shown.
+    let unreadable =
+        |exit, why: &str| Failure::new(exit, format!("the file that {file} names {why}"));
+    let mut contents = match files::read(&settings.root.join(path)) {
+        Ok(Some(contents)) => contents,
+        Ok(None) => return Err(unreadable(Exit::NotFound, "is not there")),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(unreadable(Exit::Denied, "may not be read"));
+        }
+        Err(_) => {
+            return Err(unreadable(Exit::Failed, "cannot be read")
+                .with_hint(format!("{file} holds the path of a file, not a value")));
+        }
+    };
+    if contents.bytes.ends_with(b"\n") {
+        contents.bytes.pop();
+    }
+    Ok(Some(SecretValue::from(contents.bytes)))
+}
+
+/// Adds the values that are in files.
 fn from_files(
     session: &Session,
     settings: &Settings,
     chosen: &Chosen,
     secrets: &mut BTreeMap<Name, SecretValue>,
 ) -> Result<()> {
-    for (name, _) in settings
-        .manifest
-        .secrets
-        .iter()
-        .filter(|(_, s)| s.from_file)
-    {
-        let (Ok(name), Ok(file)) = (Name::new(name), Name::new(&format!("{name}_FILE"))) else {
+    for name in settings.manifest.secrets.keys() {
+        let Ok(name) = Name::new(name) else {
             continue;
         };
         if secrets.contains_key(&name) || !chosen.holds(&name) {
             continue;
         }
-        let inherited = || {
-            session
-                .surroundings
-                .text(file.as_str())
-                .map(ToOwned::to_owned)
-        };
-        let named = secrets.get(&file).and_then(SecretValue::expose_text);
-        let Some(path) = named.map(ToOwned::to_owned).or_else(inherited) else {
-            continue;
-        };
-        if !settings.trusted {
-            let record = Record::load(&session.surroundings.dirs, &settings.root)?;
-            return Err(trust::untrusted(&record));
+        let held = |file: &Name| secrets.get(file)?.expose_text().map(ToOwned::to_owned);
+        if let Some(value) = from_file(session, settings, &name, held)? {
+            secrets.insert(name, value);
         }
-        // The path is not repeated: whoever put the value itself there would see it shown.
-        let unreadable =
-            |exit, why: &str| Failure::new(exit, format!("the file that {file} names {why}"));
-        let mut contents = match files::read(&settings.root.join(path)) {
-            Ok(Some(contents)) => contents,
-            Ok(None) => return Err(unreadable(Exit::NotFound, "is not there")),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                return Err(unreadable(Exit::Denied, "may not be read"));
-            }
-            Err(_) => {
-                return Err(unreadable(Exit::Failed, "cannot be read")
-                    .with_hint(format!("{file} holds the path of a file, not a value")));
-            }
-        };
-        if contents.bytes.ends_with(b"\n") {
-            contents.bytes.pop();
-        }
-        secrets.insert(name, SecretValue::from(contents.bytes));
     }
     Ok(())
 }
@@ -128,19 +160,18 @@ pub fn resolve(
         other => other,
     };
     for (layer, names) in &merged.foreign {
-        session.printer.detail(1, || {
-            format!(
-                "{}: left out, no names of secrets: {}",
-                stack.layers[*layer].label,
-                names.join(", ")
-            )
-        });
+        session.printer.warn(format!(
+            "{}: left out, no names of secrets: {}",
+            stack.layers[*layer].label,
+            names.join(", ")
+        ));
     }
     let mut secrets: BTreeMap<Name, SecretValue> = merged
         .items
         .into_iter()
         .map(|(name, held)| (name, held.stored.value))
         .collect();
+    from_files(session, settings, chosen, &mut secrets)?;
     for (name, secret) in &settings.manifest.secrets {
         if let (Some(default), Ok(name)) = (&secret.default, Name::new(name)) {
             secrets
@@ -148,7 +179,6 @@ pub fn resolve(
                 .or_insert_with(|| SecretValue::from_slice(default.as_bytes()));
         }
     }
-    from_files(session, settings, chosen, &mut secrets)?;
     let missing: Vec<_> = settings
         .missing(|n| secrets.contains_key(n))
         .filter(|n| chosen.holds(n))
@@ -160,10 +190,14 @@ pub fn resolve(
             .collect::<Vec<_>>()
             .join(", ");
         let what = format!("required in {} and missing: {list}", settings.environment);
-        return Err(Failure::new(Exit::NotFound, what).with_hint(format!(
+        let mut hint = format!(
             "set it with `secrets set {first} -e {}`",
             settings.environment
-        )));
+        );
+        if let Some(file) = file_name(settings, first) {
+            hint += &format!(", or name its file in {file}");
+        }
+        return Err(Failure::new(Exit::NotFound, what).with_hint(hint));
     }
     if let Some(absent) = absent {
         return Err(absent);

@@ -66,21 +66,18 @@ impl Args {
         if self.write_example {
             return self.write_example(session, &settings, &path);
         }
-        let files: Vec<&LayerSpec> = settings
-            .layers
-            .iter()
-            .filter(|layer| layer.uri.scheme() == "dotenv")
-            .collect();
-        if (readers.is_empty() || files.is_empty()) && !path.exists() {
-            let what = if files.is_empty() {
-                format!(
-                    "{} has no .env file, and there is no {EXAMPLE}",
-                    settings.place()
-                )
+        let files = if readers.is_empty() {
+            Vec::new()
+        } else {
+            files_there(session, &settings)?
+        };
+        if files.is_empty() && !path.exists() {
+            let what = if readers.is_empty() {
+                "no readers are declared".to_owned()
             } else {
-                format!("no readers are declared, and there is no {EXAMPLE}")
+                format!("{} has no .env file", settings.place())
             };
-            return Err(Failure::usage(format!("there is nothing to check: {what}")).with_hint(
+            return Err(Failure::usage(format!("there is nothing to check: {what}, and there is no {EXAMPLE}")).with_hint(
                 "say who reads your .env: `readers = [\"python-dotenv\", \"compose\"]` below [project] in secrets.toml, or --reader",
             ));
         }
@@ -126,37 +123,20 @@ impl Args {
         let place = shown(&path, &session.surroundings.cwd);
         let at = |error: Error| Failure::from(error.at_store(&layer.label));
         let reading = secrets_dotenv::reading(&layer.uri).map_err(at)?;
-        let Some(mut contents) = files::read(&path)? else {
-            return Ok(Vec::new());
-        };
+        let mut contents = files::read(&path)?.ok_or_else(|| gone(&path))?;
         let mut tried = false;
         if self.fix && layer.inherited {
             session.printer.hint(format!(
                 "{place} belongs to {}: mend it there, with -e {}",
                 layer.environment, layer.environment
             ));
-        } else if self.fix
-            && secrets_dotenv::agree(reading, readers, &contents.bytes)
-                .map_err(at)?
-                .is_some()
-            && self.consent.given(
-                session,
-                layer.protected.is_some(),
-                &format!("rewrite lines of {place}"),
-            )?
-        {
-            files::update(&path, &files::Options::default(), |now| {
-                let bytes = now.map_or(&[][..], |now| &now.bytes);
-                Ok(match secrets_dotenv::agree(reading, readers, bytes)? {
-                    Some(text) => (Edit::Replace(text), ()),
-                    None => (Edit::Keep, ()),
-                })
-            })?;
-            session
-                .printer
-                .done(format!("{place} rewritten where its readers differed"));
+        } else if self.fix {
+            let mended = secrets_dotenv::agree(reading, readers, &contents.bytes).map_err(at)?;
+            tried = match mended {
+                None => true,
+                Some(mended) => self.mend(session, layer, readers, &path, &mended.lines)?,
+            };
             contents = files::read(&path)?.ok_or_else(|| gone(&path))?;
-            tried = true;
         }
         let found = secrets_dotenv::compare(reading, readers, &contents.bytes).map_err(at)?;
         let names = |list: &[Dialect]| list.iter().map(|d| d.name()).collect::<Vec<_>>().join(", ");
@@ -188,6 +168,43 @@ impl Args {
             ),
         });
         Ok(refusals.chain(differences).collect())
+    }
+
+    /// Rewrites what can be mended of one file, these lines as it is now; no if nobody wants that.
+    fn mend(
+        &self,
+        session: &Session,
+        layer: &LayerSpec,
+        readers: &[Dialect],
+        path: &Path,
+        lines: &[usize],
+    ) -> Result<bool> {
+        let place = shown(path, &session.surroundings.cwd);
+        let reading = secrets_dotenv::reading(&layer.uri)?;
+        let list: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        let what = match lines {
+            [] => "the byte order mark".to_owned(),
+            [line] => format!("line {line}"),
+            _ => format!("lines {}", list.join(", ")),
+        };
+        let question = format!("rewrite {what} of {place}");
+        if !self
+            .consent
+            .given(session, layer.protected.is_some(), &question)?
+        {
+            return Ok(false);
+        }
+        files::update(path, &files::Options::default(), |now| {
+            let bytes = now.map_or(&[][..], |now| &now.bytes);
+            Ok(match secrets_dotenv::agree(reading, readers, bytes)? {
+                Some(mended) => (Edit::Replace(mended.text), ()),
+                None => (Edit::Keep, ()),
+            })
+        })?;
+        session.printer.done(format!(
+            "{what} of {place} rewritten, so that all read alike"
+        ));
+        Ok(true)
     }
 
     /// `.env.example`: every name there is, and no value that is one.
@@ -304,6 +321,30 @@ impl Args {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The environment's `.env` files, as far as they are there: they are kept out of source control, and
+/// a fresh clone has none. One named on the command line has to be.
+fn files_there<'s>(session: &Session, settings: &'s Settings) -> Result<Vec<&'s LayerSpec>> {
+    let mut there = Vec::new();
+    for layer in &settings.layers {
+        if layer.uri.scheme() != "dotenv" {
+            continue;
+        }
+        let path = layer.root.join(layer.uri.location());
+        if files::read(&path)?.is_some() {
+            there.push(layer);
+        } else if session.globals.store.is_empty() {
+            let place = shown(&path, &session.surroundings.cwd);
+            session
+                .printer
+                .say(format!("{place} is not there: not checked"));
+        } else {
+            let what = format!("{} is not there", layer.label);
+            return Err(Failure::new(Exit::NotFound, what));
+        }
+    }
+    Ok(there)
 }
 
 fn gone(path: &std::path::Path) -> Error {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::exit::{Exit, Result};
 use crate::identity;
 use crate::printer::printable;
+use crate::resolve;
 use crate::session::Session;
 use crate::settings::Project;
 
@@ -215,7 +216,10 @@ fn required(
             finding
                 .facts
                 .push(("secrets".into(), listed.len().to_string()));
-            for name in settings.missing(|name| listed.contains_key(name)) {
+            let is_held = |name: &_| listed.contains_key(name);
+            let is_there =
+                |name: &_| is_held(name) || resolve::is_in_file(session, settings, name, is_held);
+            for name in settings.missing(is_there) {
                 finding.problems.push((
                     format!("{name} is required and has no value"),
                     Some(format!("secrets set {name} -e {}", settings.environment)),

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Result};
 use crate::missing;
+use crate::resolve;
 use crate::session::Session;
 use crate::settings;
 
@@ -35,10 +36,19 @@ impl Args {
         } else {
             session.open_to_read(&settings)?
         };
-        let names = [name.clone()];
+        let file = resolve::file_name(&settings, &name);
+        let names: Vec<Name> = [name.clone()].into_iter().chain(file).collect();
         let selected = Select::Names(&names);
         let mut merged = session.block_on(stack.read(&session.cx(), &settings, selected))?;
         let Some(held) = merged.items.remove(&name) else {
+            let held = |file: &Name| {
+                let held = merged.items.get(file)?;
+                held.stored.value.expose_text().map(ToOwned::to_owned)
+            };
+            if let Some(value) = resolve::from_file(session, &settings, &name, held)? {
+                let label = format!("the file that {name}_FILE names");
+                return print(session, &name, value.expose(), &label, None, self.raw);
+            }
             if let Some(default) = settings.secret(&name).and_then(|s| s.default.as_deref()) {
                 return print(
                     session,

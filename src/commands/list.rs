@@ -7,6 +7,7 @@ use crate::age;
 use crate::choice::Chosen;
 use crate::cli::Choice;
 use crate::exit::{Exit, Result};
+use crate::resolve;
 use crate::session::Session;
 
 /// List names with store, version and age; never a value
@@ -25,7 +26,10 @@ impl Args {
         let mut listed = session.block_on(stack.list(&session.cx()))?;
         chosen.check(listed.keys(), |name| settings.declares(name))?;
         let missing: Vec<_> = settings
-            .missing(|name| listed.contains_key(name))
+            .missing(|name| {
+                let is_held = |name: &_| listed.contains_key(name);
+                is_held(name) || resolve::is_in_file(session, &settings, name, is_held)
+            })
             .filter(|name| chosen.holds(name))
             .collect();
         listed.retain(|name, _| chosen.holds(name));

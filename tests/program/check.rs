@@ -113,6 +113,51 @@ fn the_example_lists_every_name_and_no_value() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_not_said_to_be_in_order() {
+    let sandbox = Sandbox::with_manifest(
+        "[project]\nreaders = [\"node\"]\n[environments.dev]\nsource = [\"dotenv:.env\"]\n",
+    );
+    sandbox
+        .secrets("check --store dotenv:nope")
+        .ends(3)
+        .says("dotenv:nope is not there");
+    // A clone has no .env: what there is, is checked.
+    sandbox.write(".env.example", "");
+    sandbox
+        .secrets("check")
+        .succeeds()
+        .says(".env is not there: not checked");
+    std::fs::remove_file(sandbox.path(".env.example")).unwrap();
+    sandbox.secrets("check").ends(2).says("nothing to check");
+}
+
+#[test]
+fn what_django_environ_would_look_up_is_found_and_not_rewritten() {
+    let sandbox = Sandbox::with_manifest("[environments.dev]\nsource = [\"dotenv:.env\"]\n");
+    sandbox.write(".env", "A=1\nB='$A'\n");
+    sandbox
+        .secrets("check --reader django-environ")
+        .ends(7)
+        .prints("PLACE   NAME  FOUND\n.env:2  B     django-environ reads something else\n");
+    sandbox
+        .secrets("check --reader django-environ --fix --yes")
+        .ends(7)
+        .prints("PLACE   NAME  FOUND\n.env:2  B     django-environ reads something else: no form is read alike by all\n");
+    assert_eq!(sandbox.read(".env"), "A=1\nB='$A'\n");
+}
+
+#[test]
+fn a_name_no_variable_can_have_is_left_out_and_said() {
+    let sandbox = Sandbox::with_manifest("[environments.dev]\nsource = [\"dotenv:.env\"]\n");
+    sandbox.write(".env", "A=1\nA.B=canary\n");
+    sandbox
+        .secrets("exec -- true")
+        .succeeds()
+        .says("dotenv:.env: left out, no names of secrets: A.B")
+        .hides("canary");
+}
+
+#[test]
 fn a_value_comes_from_the_file_that_its_name_names_once_that_is_trusted() {
     let sandbox = Sandbox::with_manifest(
         "[environments.dev]\nsource = [\"dotenv:.env\"]\n[secrets.SECRET_KEY]\nfrom-file = true\nrequired = true\n",
@@ -142,6 +187,15 @@ fn a_value_comes_from_the_file_that_its_name_names_once_that_is_trusted() {
         .secrets(&format!("trust --accept {digest}"))
         .succeeds();
     run().succeeds().prints("from-the-file\n");
+    // Every command agrees that it is there.
+    let ours = |line: &str| sandbox.secrets(line).env("SECRET_KEY_FILE", "run/key");
+    ours("get SECRET_KEY").succeeds().prints("from-the-file\n");
+    ours("list").succeeds().hides("required");
+    ours("doctor").ends(7).hides("SECRET_KEY is required");
+    sandbox
+        .secrets("exec -- true")
+        .ends(125)
+        .says("name its file in SECRET_KEY_FILE");
     sandbox.write(".env", "SECRET_KEY_FILE=run/none\n");
     run()
         .ends(125)

@@ -84,13 +84,14 @@ pub fn compare(reading: Reading, readers: &[Dialect], bytes: &[u8]) -> Result<Co
         else {
             continue;
         };
-        let agrees = |seen: &Seen| {
+        let agrees = |reader: Dialect, seen: &Seen| {
             let other = seen.get(entry.name.as_ref());
             matches!(other, Some(Some(other)) if ***other == *value.expose())
+                && hands_on(reader, value.expose())
         };
         let differing: Vec<_> = others
             .iter()
-            .filter(|(_, seen)| !agrees(seen))
+            .filter(|(reader, seen)| !agrees(*reader, seen))
             .map(|(r, _)| *r)
             .collect();
         if !differing.is_empty() {
@@ -105,6 +106,12 @@ pub fn compare(reading: Reading, readers: &[Dialect], bytes: &[u8]) -> Result<Co
     Ok(found)
 }
 
+/// Whether a program that asks this reader for the value gets it as it was read: django-environ puts
+/// another variable's in place of one that begins with a dollar sign (`Env.get_value`).
+fn hands_on(reader: Dialect, value: &[u8]) -> bool {
+    reader != Dialect::DjangoEnviron || !value.starts_with(b"$")
+}
+
 /// How a reader reads: the file's own as the file is read, the others as they do.
 fn read_by(reading: Reading, reader: Dialect) -> Reading {
     if reader == reading.dialect {
@@ -112,6 +119,16 @@ fn read_by(reading: Reading, reader: Dialect) -> Reading {
     } else {
         Reading::from(reader)
     }
+}
+
+/// A file that its readers read alike, or more alike than before.
+#[derive(Debug)]
+pub struct Mended {
+    /// The whole file.
+    pub text: Zeroizing<Vec<u8>>,
+    /// The lines that were rewritten, as they were numbered, from 1; none where only the byte order
+    /// mark is gone.
+    pub lines: Vec<usize>,
 }
 
 /// The file with every line rewritten that some reader reads otherwise, in a form all of them read
@@ -122,11 +139,7 @@ fn read_by(reading: Reading, reader: Dialect) -> Reading {
 ///
 /// # Errors
 /// What the file's own reader finds wrong with it.
-pub fn agree(
-    reading: Reading,
-    readers: &[Dialect],
-    bytes: &[u8],
-) -> Result<Option<Zeroizing<Vec<u8>>>> {
+pub fn agree(reading: Reading, readers: &[Dialect], bytes: &[u8]) -> Result<Option<Mended>> {
     let mut all: Vec<Reading> = readers.iter().map(|r| read_by(reading, *r)).collect();
     all.push(reading);
     let mut text = Zeroizing::new(bytes.to_vec());
@@ -138,8 +151,8 @@ pub fn agree(
     let cuts = cuts(&document, &all)?;
     // All lines at once; if they stand in each other's way, each by itself, as far as that goes.
     let whole = spliced(&document.text, &cuts);
-    let mended = if seen(reading, &whole)? == before {
-        whole
+    let kept = if seen(reading, &whole)? == before {
+        cuts
     } else {
         let mut kept = Vec::new();
         for cut in cuts.into_iter().take(ONE_BY_ONE) {
@@ -148,10 +161,15 @@ pub fn agree(
                 kept.pop();
             }
         }
-        spliced(&document.text, &kept)
+        kept
     };
-    drop(document);
-    Ok((*mended != *bytes).then_some(mended))
+    let mut counter = LineCounter::new(document.text.as_bytes());
+    let lines = kept
+        .iter()
+        .map(|(span, _)| counter.of(u32::try_from(span.start).unwrap_or(u32::MAX)))
+        .collect();
+    let text = spliced(&document.text, &kept);
+    Ok((*text != *bytes).then_some(Mended { text, lines }))
 }
 
 /// At most as many lines are tried by themselves: each takes a reading of the file.
@@ -197,6 +215,7 @@ fn rewritten(
         readers.iter().all(|reader| {
             seen(*reader, line.as_bytes()).is_ok_and(|seen| {
                 seen.len() == 1
+                    && hands_on(reader.dialect, value.expose())
                     && matches!(seen.get(name), Some(Some(v)) if ***v == *value.expose())
             })
         })
@@ -302,7 +321,7 @@ mod tests {
             (&[Docker], "A='two\nlines'\n", None),
         ] {
             let mended = agree(PythonDotenv.into(), readers, before.as_bytes()).unwrap();
-            let text = mended.map(|m| String::from_utf8(m.to_vec()).unwrap());
+            let text = mended.map(|m| String::from_utf8(m.text.to_vec()).unwrap());
             assert_eq!(text.as_deref(), after, "{before:?}");
             if let Some(after) = after {
                 assert!(

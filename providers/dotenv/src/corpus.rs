@@ -43,7 +43,7 @@ fn refused(dialect: Dialect, name: &str, input: &[u8]) -> Option<&'static str> {
     match dialect {
         Dialect::Ruby if name == "uq.dollar_paren" => Some(runs),
         Dialect::Shell => match name {
-            "dq.dollar_dollar" => Some(unfixed),
+            "dq.dollar_dollar" | "uq.tilde" | "port.tilde_first_bare" => Some(unfixed),
             _ if RUN_BY_A_SHELL.contains(&name) => Some(runs),
             _ => None,
         },

@@ -8,7 +8,7 @@ use secrets_api::{Name, Result, SecretValue, Zeroizing};
 
 use crate::dialect::Dialect;
 use crate::document::{BOM, Document};
-use crate::grammar::Binding;
+use crate::grammar::{Binding, shell};
 use crate::text;
 use crate::write;
 
@@ -67,6 +67,9 @@ pub(crate) fn apply(
         }
     }
     cuts.sort_by_key(|(span, _)| span.start);
+    if dialect == Dialect::Shell {
+        cuts = statements(text, cuts);
+    }
     let edited = spliced(text, &cuts, &added, line_end);
     if matches!(document.text, Cow::Borrowed(_)) {
         return Ok(edited);
@@ -76,6 +79,28 @@ pub(crate) fn apply(
 
 /// A span of the text, and what takes its place.
 type Cut = (Range<usize>, Zeroizing<String>);
+
+/// With removals that stand side by side made one, and whole statements where nothing else is left
+/// of them.
+fn statements(text: &str, cuts: Vec<Cut>) -> Vec<Cut> {
+    let mut merged: Vec<Cut> = Vec::with_capacity(cuts.len());
+    for (span, new) in cuts {
+        match merged.last_mut() {
+            Some((last, before))
+                if new.is_empty() && before.is_empty() && last.end == span.start =>
+            {
+                last.end = span.end;
+            }
+            _ => merged.push((span, new)),
+        }
+    }
+    for (span, new) in &mut merged {
+        if new.is_empty() && span.start < span.end {
+            *span = shell::whole(text, span.clone());
+        }
+    }
+    merged
+}
 
 fn joined(one: &str, other: &str) -> Zeroizing<String> {
     let mut both = Zeroizing::new(String::with_capacity(one.len() + other.len()));

@@ -36,7 +36,7 @@ use std::borrow::Cow;
 
 use secrets_api::{Name, Result, SecretValue};
 
-pub use compare::{Comparison, Difference, agree, compare};
+pub use compare::{Comparison, Difference, Mended, agree, compare};
 pub use dialect::{Dialect, Interpolation, Reading};
 pub use provider::{SCHEME, open, reading};
 

@@ -125,6 +125,98 @@ fn a_carriage_return_alone_ends_a_line_where_its_reader_says_so() {
 }
 
 #[test]
+fn a_shell_s_export_passes_on_what_is_set_and_changes_nothing() {
+    let shell = secrets_dotenv::Dialect::Shell;
+    for text in ["A=1\nexport A\n", "A=1; export A\n", "export A\nA=1\n"] {
+        let entries = secrets_dotenv::parse(shell, text.as_bytes()).unwrap();
+        assert_eq!(entries.len(), 1, "{text}");
+        assert_eq!(entries[0].value.as_ref().unwrap().expose(), b"1", "{text}");
+    }
+}
+
+#[test]
+fn a_shell_s_export_goes_with_the_last_of_its_items() {
+    let opening = TestOpening::new();
+    for (before, after) in [
+        ("export A=1 B=2 # c\nC=3\n", "# c\nC=3\n"),
+        ("export A=1 B=2\nC=3\n", "C=3\n"),
+        ("C=3; export A=1 B=2\n", "C=3; \n"),
+        ("export A=1 B=2; C=3\n", "C=3\n"),
+        ("export A=1 C=3 B=2\n", "export C=3\n"),
+        ("export A=1 C B=2\n", "export C\n"),
+        ("B=1 A=2\n", "\n"),
+    ] {
+        std::fs::write(opening.root.join(".env"), before).unwrap();
+        let uri = StoreUri::parse("dotenv:.env?dialect=shell").unwrap();
+        let store = secrets_dotenv::open(&opening.opening(&uri)).unwrap();
+        let names = ["A", "B"].map(|name| Name::new(name).unwrap());
+        let changes = names.each_ref().map(|name| Change {
+            name,
+            op: Op::Delete,
+            when: Precondition::Unguarded,
+        });
+        let cx = Ctx::within(std::time::Duration::from_secs(5));
+        block_on(store.write(&cx, None, &changes)).unwrap();
+        let text = std::fs::read_to_string(opening.root.join(".env")).unwrap();
+        assert_eq!(text, after, "{before:?}");
+    }
+}
+
+#[test]
+fn what_one_shell_or_one_run_reads_otherwise_is_refused() {
+    let reads =
+        |text: &'static str| secrets_dotenv::parse(secrets_dotenv::Dialect::Shell, text.as_bytes());
+    for text in [
+        "A=~/bin",
+        "A=x:~",
+        "A=$PPID",
+        "A=${PWD:-x}",
+        "UID=5",
+        "export A={a,b}",
+        "export A={1..3}",
+        "export # all",
+    ] {
+        let error = reads(text).map(|_| ()).unwrap_err();
+        assert!(error.message().starts_with("line 1, column "), "{text}");
+    }
+    for text in [
+        "A='~/bin'",
+        "A=x~",
+        "A={a,b}",
+        "export A='{a,b}'",
+        "A=$HOMES",
+    ] {
+        assert!(reads(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn node_ends_lines_where_ecmascript_does() {
+    let reads = |text: &str| -> Vec<(String, String)> {
+        secrets_dotenv::parse(secrets_dotenv::Dialect::Node, text.as_bytes())
+            .unwrap()
+            .into_iter()
+            .map(|e| {
+                let value = String::from_utf8(e.value.unwrap().expose().to_vec()).unwrap();
+                (e.name.into_owned(), value)
+            })
+            .collect()
+    };
+    let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter()
+            .map(|(n, v)| ((*n).into(), (*v).into()))
+            .collect()
+    };
+    assert_eq!(
+        reads("A:\r\nB=1\r\nC=1\r\n"),
+        pairs(&[("A", "B=1"), ("C", "1")])
+    );
+    assert_eq!(reads("A=''\u{2028}#' \r\n"), pairs(&[("A", "")]));
+    assert_eq!(reads("# c\u{2028}A=1\n"), pairs(&[("A", "1")]));
+    assert_eq!(reads("A=x\u{2028}y\n"), pairs(&[("A", "x\u{2028}y")]));
+}
+
+#[test]
 fn ruby_takes_an_export_of_what_is_set_and_no_other() {
     let ruby = secrets_dotenv::Dialect::Ruby;
     let entries = secrets_dotenv::parse(ruby, b"A=1\nexport A\n").unwrap();

@@ -9,7 +9,7 @@ mod go;
 mod lines;
 mod pattern;
 mod python;
-mod shell;
+pub(crate) mod shell;
 mod systemd;
 mod words;
 

@@ -25,7 +25,7 @@ pub(super) fn bindings(reader: Pattern, text: &str, start: usize) -> Vec<Binding
         if first == text.len() {
             break;
         }
-        at = line_start(text, first).max(at);
+        at = line_start(reader, text, first).max(at);
         match matched(reader, text, at) {
             Some((mut binding, next)) => {
                 at = next;
@@ -37,7 +37,7 @@ pub(super) fn bindings(reader: Pattern, text: &str, start: usize) -> Vec<Binding
                 found.push(binding);
             }
             None => {
-                let next = line_end(text, at);
+                let next = line_end(reader, text, at);
                 let line = &text[at..next];
                 let content = line.trim_matches(|c| is_space(reader, c));
                 if !content.is_empty() && !content.starts_with('#') {
@@ -87,27 +87,33 @@ fn ends_line(c: char) -> bool {
     c == '\n' || c == '\r'
 }
 
+/// A line terminator of ECMAScript, where `^` and `$` match and `.` does not.
+fn terminates(reader: Pattern, c: char) -> bool {
+    ends_line(c) || (reader == Pattern::Node && matches!(c, '\u{2028}' | '\u{2029}'))
+}
+
 /// Where the line of this place begins.
-fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind(ends_line).map_or(0, |end| end + 1)
+fn line_start(reader: Pattern, text: &str, at: usize) -> usize {
+    let before = &text[..at];
+    let end = before.char_indices().rfind(|(_, c)| terminates(reader, *c));
+    end.map_or(0, |(end, c)| end + c.len_utf8())
 }
 
 /// After the line of this place, its end included.
-fn line_end(text: &str, at: usize) -> usize {
-    let Some(end) = text[at..].find(ends_line).map(|n| at + n) else {
+fn line_end(reader: Pattern, text: &str, at: usize) -> usize {
+    let mut rest = text[at..].char_indices();
+    let Some((end, c)) = rest.find(|(_, c)| terminates(reader, *c)) else {
         return text.len();
     };
-    end + if text[end..].starts_with("\r\n") {
-        2
-    } else {
-        1
-    }
+    let crlf = text[at + end..].starts_with("\r\n");
+    at + end + if crlf { 2 } else { c.len_utf8() }
 }
 
 /// Whether nothing but blanks and a comment is left of the line.
-fn rest_is_idle(text: &str, at: usize) -> bool {
-    let rest = text[at..].trim_start_matches(|c: char| !ends_line(c) && c.is_whitespace());
-    rest.is_empty() || rest.starts_with(|c| ends_line(c) || c == '#')
+fn rest_is_idle(reader: Pattern, text: &str, at: usize) -> bool {
+    let ends = |c: char| terminates(reader, c);
+    let rest = text[at..].trim_start_matches(|c: char| !ends(c) && c.is_whitespace());
+    rest.is_empty() || rest.starts_with(|c| ends(c) || c == '#')
 }
 
 /// The binding whose line begins here, and where the search goes on.
@@ -121,7 +127,7 @@ fn matched(reader: Pattern, text: &str, line: usize) -> Option<(Binding, usize)>
         .and_then(|key| item(reader, text, key, true))
         .or_else(|| item(reader, text, start, false))
         .map(|(mut binding, next)| {
-            let first = line_start(text, start);
+            let first = line_start(reader, text, start);
             binding.line.start = first.max(line);
             (binding, next)
         })
@@ -144,9 +150,11 @@ fn item(reader: Pattern, text: &str, at: usize, exported: bool) -> Option<(Bindi
         let after = text[key.end..]
             .strip_prefix(':')
             .and_then(|r| r.chars().next());
-        after
-            .filter(|c| is_space(reader, *c))
-            .map(|c| key.end + 1 + c.len_utf8())
+        after.filter(|c| is_space(reader, *c)).map(|c| {
+            // `\r\n` has become one of them.
+            let crlf = text[key.end + 1..].starts_with("\r\n");
+            key.end + 1 + if crlf { 2 } else { c.len_utf8() }
+        })
     };
     let mut binding = Binding {
         line: at..at,
@@ -161,7 +169,7 @@ fn item(reader: Pattern, text: &str, at: usize, exported: bool) -> Option<(Bindi
             return None;
         }
         let end = tail(reader, text, key.end)?;
-        binding.line.end = line_end(text, key.end);
+        binding.line.end = line_end(reader, text, key.end);
         if exported {
             binding.problem = Some(Problem {
                 at: key.start,
@@ -169,7 +177,7 @@ fn item(reader: Pattern, text: &str, at: usize, exported: bool) -> Option<(Bindi
                 fatal: true,
             });
         }
-        return Some((binding, next(text, end)));
+        return Some((binding, next(reader, text, end)));
     };
     let (span, end) = value_at(reader, text, from);
     let trimmed = {
@@ -184,21 +192,21 @@ fn item(reader: Pattern, text: &str, at: usize, exported: bool) -> Option<(Bindi
             span.start + left..span.start + right
         }
     };
-    binding.line.end = if rest_is_idle(text, trimmed.end) {
-        line_end(text, trimmed.end)
+    binding.line.end = if rest_is_idle(reader, text, trimmed.end) {
+        line_end(reader, text, trimmed.end)
     } else {
         trimmed.end
     };
     binding.value = Some(trimmed);
-    Some((binding, next(text, end)))
+    Some((binding, next(reader, text, end)))
 }
 
 /// Where the search goes on after a match that ended here: at the next line.
-fn next(text: &str, end: usize) -> usize {
+fn next(reader: Pattern, text: &str, end: usize) -> usize {
     if end >= text.len() {
         text.len()
     } else {
-        line_end(text, end)
+        line_end(reader, text, end)
     }
 }
 
@@ -241,16 +249,17 @@ fn value_at(reader: Pattern, text: &str, from: usize) -> (std::ops::Range<usize>
 
 /// `\s*(?:#.*)?$`: where it ends, if it matches here.
 fn tail(reader: Pattern, text: &str, at: usize) -> Option<usize> {
+    let ends = |c: char| terminates(reader, c);
     let after = skip(reader, text, at);
     let rest = &text[after..];
     if rest.is_empty() {
         return Some(after);
     }
     if rest.starts_with('#') {
-        return Some(after + rest.find(ends_line).unwrap_or(rest.len()));
+        return Some(after + rest.find(ends).unwrap_or(rest.len()));
     }
     // The last line end of the white space.
-    text[at..after].rfind(ends_line).map(|end| at + end)
+    text[at..after].rfind(ends).map(|end| at + end)
 }
 
 /// What a value means.

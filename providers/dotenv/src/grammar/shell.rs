@@ -46,7 +46,7 @@ pub(super) fn bindings(text: &str, start: usize) -> Vec<Binding> {
 
 /// What a value means.
 pub(super) fn pieces(written: &str) -> Result<Vec<Piece<'_>>, Unreadable> {
-    if !written.contains(['\\', '\'', '"', '$', '`']) {
+    if !written.contains(['\\', '\'', '"', '$', '`', '~']) {
         return Ok(vec![Piece::Text(written)]);
     }
     let mut out = Pieces::default();
@@ -55,8 +55,66 @@ pub(super) fn pieces(written: &str) -> Result<Vec<Piece<'_>>, Unreadable> {
         at: 0,
         lines: LineStarts::default(),
     };
-    reader.word(&mut out, 0)?;
+    reader.word(&mut out)?;
     Ok(out.finish())
+}
+
+/// What a shell sets by itself, to something else in every run (POSIX.1-2024, 2.5.3; bash, "Bash
+/// Variables").
+const OWN: &[&str] = &[
+    "BASHOPTS",
+    "BASHPID",
+    "EPOCHREALTIME",
+    "EPOCHSECONDS",
+    "EUID",
+    "IFS",
+    "LINENO",
+    "OLDPWD",
+    "OPTIND",
+    "PPID",
+    "PS1",
+    "PS2",
+    "PS4",
+    "PWD",
+    "RANDOM",
+    "SECONDS",
+    "SHELLOPTS",
+    "SHLVL",
+    "SRANDOM",
+    "UID",
+];
+
+/// What bash does not let a file set.
+const READ_ONLY: &[&str] = &[
+    "BASHOPTS",
+    "BASH_VERSINFO",
+    "EUID",
+    "PPID",
+    "SHELLOPTS",
+    "UID",
+];
+
+/// The statement as a whole, where `cut` takes all the items of an `export`: by itself that word
+/// would print the environment. A comment behind it stays.
+pub(crate) fn whole(text: &str, cut: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let line = line_start(text, cut.start);
+    let word = "export";
+    let before = text[line..cut.start].strip_suffix(word);
+    let begins = before.is_some_and(|b| b.is_empty() || b.ends_with([' ', '\t', ';']));
+    let after = text[cut.end..].trim_start_matches([' ', '\t']);
+    if !begins || !(after.is_empty() || after.starts_with(['\n', '#', ';'])) {
+        return cut;
+    }
+    let blank = before.is_some_and(|b| b.trim_matches([' ', '\t']).is_empty());
+    let start = cut.start - word.len();
+    let end = text.len() - after.len();
+    if let Some(rest) = after.strip_prefix(';') {
+        start..text.len() - rest.trim_start_matches([' ', '\t']).len()
+    } else if blank && !after.starts_with('#') {
+        line..line_end(text, end)
+    } else {
+        start..end
+    }
 }
 
 /// A word ends here.
@@ -121,27 +179,37 @@ impl<'a> Reader<'a> {
         if exports {
             self.at += "export".len();
         }
+        let mut items = 0;
         loop {
             self.blanks();
             match self.peek() {
-                None | Some('\n') => break,
-                Some('#') => break,
-                Some(';') if found.len() > first => {
+                None | Some('\n' | '#') => break,
+                Some(';') if items > 0 => {
                     self.at += 1;
                     break;
                 }
-                Some(_) => found.push(self.assignment(exports)?),
+                Some(_) => found.extend(self.assignment(exports)?),
             }
+            items += 1;
         }
-        self.lines(&mut found[first..], start, before);
+        if items == 0 {
+            // A bare `export` prints the environment.
+            return Err((start, COMMAND));
+        }
+        let only = items == 1;
+        self.lines(&mut found[first..], only, start, before);
         Ok(true)
     }
 
-    fn assignment(&mut self, exports: bool) -> Result<Binding, Unreadable> {
+    /// An assignment; none where `export NAME` passes on what is set elsewhere.
+    fn assignment(&mut self, exports: bool) -> Result<Option<Binding>, Unreadable> {
         let start = self.at;
         let key = start..start + self.name().len();
         if key.is_empty() {
             return Err((start, COMMAND));
+        }
+        if READ_ONLY.contains(&&self.text[key.clone()]) {
+            return Err((start, UNFIXED));
         }
         self.at = key.end;
         let mut binding = Binding {
@@ -156,29 +224,32 @@ impl<'a> Reader<'a> {
             Some('=') => {
                 self.at += 1;
                 let from = self.at;
-                let mut out = Pieces::default();
-                self.word(&mut out, 0)?;
+                let braces = self.word(&mut Pieces::default())?;
+                let word = &self.text[from..self.at];
+                // Bash may make several words of this one, as it is no assignment of its own.
+                if exports && braces && (word.contains(',') || word.contains("..")) {
+                    return Err((from, UNFIXED));
+                }
                 binding.value = Some(from..self.at);
             }
-            // `export NAME` passes on what is set already.
-            None | Some(' ' | '\t' | '\n' | ';') if exports => {}
+            None | Some(' ' | '\t' | '\n' | ';') if exports => return Ok(None),
             _ => return Err((start, COMMAND)),
         }
         binding.line.end = self.at;
-        Ok(binding)
+        Ok(Some(binding))
     }
 
     /// What goes with each of these items of one statement: alone on its lines, these; else its own
     /// part.
-    fn lines(&mut self, items: &mut [Binding], start: usize, before: usize) {
+    fn lines(&mut self, items: &mut [Binding], only: bool, start: usize, before: usize) {
         let begin = self.lines.of(self.text, start);
         // Nothing of the statement before it is on its line.
         let alone = before <= begin;
         match items {
-            [one] if alone && rest_is_idle(self.text, self.at) => {
+            [one] if only && alone && rest_is_idle(self.text, self.at) => {
                 one.line = begin..line_end(self.text, one.line.end);
             }
-            [one] => one.line = start..self.at,
+            [one] if only => one.line = start..self.at,
             many => {
                 for one in many {
                     // With the blanks before it.
@@ -189,16 +260,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One word, to the blank, line end or `;` after it.
-    fn word(&mut self, out: &mut Pieces<'a>, depth: usize) -> Result<(), Unreadable> {
+    /// One word, to the blank, line end or `;` after it, and whether a brace opens in it.
+    fn word(&mut self, out: &mut Pieces<'a>) -> Result<bool, Unreadable> {
+        // A `~` here is somebody's home folder.
+        let mut tilde = true;
+        let mut braces = false;
         while let Some(c) = self.peek() {
             match c {
-                c if ends_word(c) => return Ok(()),
+                c if ends_word(c) => break,
                 '&' | '|' | '<' | '>' | '(' | ')' => return Err((self.at, REDIRECTION)),
-                _ => self.part(c, out, depth, false)?,
+                '~' if tilde => return Err((self.at, UNFIXED)),
+                _ => self.part(c, out, 0, false)?,
             }
+            tilde = c == ':';
+            braces |= c == '{';
         }
-        Ok(())
+        Ok(braces)
     }
 
     /// One part of a word: a quoted text, a variable, a character.
@@ -291,6 +368,8 @@ impl<'a> Reader<'a> {
                 let name = self.name();
                 if name.is_empty() {
                     out.push('$');
+                } else if OWN.contains(&name) {
+                    return Err((start, UNFIXED));
                 } else {
                     self.at += name.len();
                     out.variable(Variable::plain(name));
@@ -311,7 +390,7 @@ impl<'a> Reader<'a> {
         if depth > DEEPEST {
             return Err((start, "variables are nested too deeply"));
         }
-        if name.is_empty() {
+        if name.is_empty() || OWN.contains(&name) {
             return Err((start, UNFIXED));
         }
         self.at += name.len();

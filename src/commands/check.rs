@@ -22,6 +22,9 @@ use crate::suggest;
 /// The file that lists a project's names.
 const EXAMPLE: &str = ".env.example";
 
+/// As many lines are listed one by one; of more their number is given.
+const MOST_LISTED: usize = 12;
+
 /// Check that every reader of your .env files reads the same, and that .env.example is complete
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -185,6 +188,7 @@ impl Args {
         let what = match lines {
             [] => "the byte order mark".to_owned(),
             [line] => format!("line {line}"),
+            _ if lines.len() > MOST_LISTED => counted(lines.len(), "line"),
             _ => format!("lines {}", list.join(", ")),
         };
         let question = format!("rewrite {what} of {place}");

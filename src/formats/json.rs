@@ -53,8 +53,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Items> {
             serde_json::error::Category::Data => "not an object of names and strings",
             _ => "not JSON",
         };
-        broken(format!("line {}, column {}: {why}", e.line(), e.column())).with_hint(
-            "what is wanted: {\"NAME\": \"value\", …}, values as strings, each name once",
+        // serde gives the place where it stopped: behind what it met.
+        let column = e.column().max(1);
+        broken(format!("before line {}, column {column}: {why}", e.line())).with_hint(
+            "what is wanted: {\"NAME\": \"value\", …}, names of letters, digits and `_`, values as strings, each name once",
         )
     })?;
     Ok(parsed.0)

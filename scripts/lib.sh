@@ -14,13 +14,17 @@ for name in $(compgen -e); do
 done
 
 STAGES=()
-# stage NAME COMMAND…: runs it, says how long it took, ends the script if it fails.
+# stage NAME COMMAND…: runs it, says how long it took, ends the script if any part of it fails.
 stage() {
     local name=$1 start status=0
     shift
     printf '\n== %s\n' "$name"
     start=$(date +%s)
-    "$@" || status=$?
+    # In `"$@" || status=$?` a failure halfway through would be passed over.
+    set +e
+    (set -e; "$@")
+    status=$?
+    set -e
     STAGES+=("$(printf '%-28s %5d s' "$name" $(($(date +%s) - start)))")
     if [ $status -ne 0 ]; then
         printf '\n!! %s failed (exit %d)\n' "$name" "$status" >&2

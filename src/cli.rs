@@ -119,6 +119,11 @@ pub struct Globals {
     /// environment's source; several are layers, later ones win
     #[arg(long, global = true, value_name = "STORE")]
     pub store: Vec<String>,
+    /// Who reads the `.env` files that do not say so themselves by `?dialect=` [default: python-dotenv]
+    #[cfg(feature = "dotenv")]
+    #[arg(long, global = true, value_name = "DIALECT", hide_possible_values = true,
+        value_parser = clap::builder::PossibleValuesParser::new(secrets_dotenv::Dialect::names()))]
+    pub dialect: Option<String>,
     /// Report as JSON
     #[arg(long, global = true)]
     pub json: bool,

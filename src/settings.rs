@@ -162,6 +162,11 @@ impl Settings {
             allowed_names.extend(project.manifest.project.allow_names.iter().cloned());
         }
         protect(&mut layers, &project, &environment)?;
+        #[cfg(feature = "dotenv")]
+        if let Some(dialect) = &globals.dialect {
+            let files = layers.iter_mut().filter(|l| l.uri.scheme() == "dotenv");
+            files.for_each(|layer| layer.uri.set_default("dialect", dialect));
+        }
         Ok(Self {
             manifest_path: project.found.map(|found| found.path),
             root: project.root,

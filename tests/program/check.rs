@@ -147,6 +147,31 @@ fn what_django_environ_would_look_up_is_found_and_not_rewritten() {
 }
 
 #[test]
+fn a_file_is_read_as_the_dialect_says_that_is_asked_for() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".env", "A=`x`\n");
+    sandbox.secrets("get A").succeeds().prints("`x`\n");
+    sandbox
+        .secrets("get A --dialect node")
+        .succeeds()
+        .prints("x\n");
+    // What the address says counts.
+    sandbox
+        .secrets("get A --dialect node --store dotenv:.env?dialect=docker")
+        .succeeds()
+        .prints("`x`\n");
+    sandbox
+        .secrets("set A --dialect docker")
+        .input("a b")
+        .succeeds();
+    assert_eq!(sandbox.read(".env"), "A=a b\n");
+    sandbox
+        .secrets("get A --dialect nod")
+        .ends(2)
+        .says("'node'");
+}
+
+#[test]
 fn a_name_no_variable_can_have_is_left_out_and_said() {
     let sandbox = Sandbox::with_manifest("[environments.dev]\nsource = [\"dotenv:.env\"]\n");
     sandbox.write(".env", "A=1\nA.B=canary\n");

@@ -86,6 +86,13 @@ impl StoreUri {
             .map(|(_, v)| v.as_str())
     }
 
+    /// Sets an option that the address does not name itself.
+    pub fn set_default(&mut self, key: &str, value: &str) {
+        if self.option(key).is_none() {
+            self.options.push((key.to_owned(), value.to_owned()));
+        }
+    }
+
     /// The first option that is none of `known`.
     pub fn unknown_option(&self, known: &[&str]) -> Option<&str> {
         self.options

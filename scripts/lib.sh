@@ -51,11 +51,12 @@ debian() {
         { tail -n 20 "$TOOLS/apt.log" >&2; return 1; }
 }
 
-# python: a virtual environment with exactly the versions the tests and the demo are run against.
+# python: a virtual environment with the versions the tests and the demo are run against; one that has
+# these among others will do.
 PYTHON=$TOOLS/python/bin/python
 python_packages() {
     local wanted="$*"
-    if [ -x "$PYTHON" ] && [ "$(cat "$TOOLS/python/.packages" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    if [ -x "$PYTHON" ] && [[ "$(cat "$TOOLS/python/.packages" 2>/dev/null)" = *"$wanted"* ]]; then return 0; fi
     rm -rf "$TOOLS/python"
     python3 -m venv "$TOOLS/python"
     # shellcheck disable=SC2086

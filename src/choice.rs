@@ -3,8 +3,8 @@
 use secrets_api::Name;
 use wildmatch::WildMatch;
 
-use crate::cli::Choice;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Choice;
 use crate::suggest;
 
 /// A choice of names, ready to be asked.

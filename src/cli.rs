@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
+use clap::Parser;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser};
 
 use crate::commands::Verb;
-use crate::printer::Color;
+use crate::flags::Globals;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -92,7 +92,7 @@ pub fn is_exec(arguments: &[OsString]) -> bool {
     let mut words = arguments.iter().skip(1);
     while let Some(word) = words.next() {
         match word.to_str() {
-            Some("--env" | "--store" | "--color") => {
+            Some("--env" | "--store" | "--dialect" | "--color") => {
                 words.next();
             }
             // Short flags together, the last of which takes a value.
@@ -108,57 +108,30 @@ pub fn is_exec(arguments: &[OsString]) -> bool {
     false
 }
 
-/// Flags that mean the same everywhere.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Options everywhere")]
-pub struct Globals {
-    /// The environment to work on [default: SECRETS_ENV, else the manifest's default-environment]
-    #[arg(short, long, global = true, value_name = "NAME")]
-    pub env: Option<String>,
-    /// A store (an address such as `dotenv:.env`, or a name from the manifest) in place of the
-    /// environment's source; several are layers, later ones win
-    #[arg(long, global = true, value_name = "STORE")]
-    pub store: Vec<String>,
-    /// Who reads the `.env` files that do not say so themselves by `?dialect=` [default: python-dotenv]
-    #[cfg(feature = "dotenv")]
-    #[arg(long, global = true, value_name = "DIALECT", hide_possible_values = true,
-        value_parser = clap::builder::PossibleValuesParser::new(secrets_dotenv::Dialect::names()))]
-    pub dialect: Option<String>,
-    /// Report as JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Say more on standard error; twice for every call to a store
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// Say nothing but errors and what was asked for
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// When to colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: Color,
-    /// Never ask; fail where an answer is needed
-    #[arg(long, global = true)]
-    pub no_input: bool,
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::CommandFactory as _;
 
-/// Which names a verb is about.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Choice {
-    /// Only these names; `*` and `?` match
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub only: Vec<String>,
-    /// All but these names; `*` and `?` match
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub except: Vec<String>,
-}
+    use super::*;
 
-/// How a verb that changes something asks first.
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub struct Consent {
-    /// Show what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    pub yes: bool,
+    #[test]
+    fn exec_is_recognised_behind_every_flag_that_takes_a_value() {
+        let command = Cli::command();
+        let flags: Vec<_> = command
+            .get_arguments()
+            .filter(|arg| arg.get_action().takes_values())
+            .collect();
+        assert!(flags.len() >= 4, "{flags:?}");
+        for flag in flags {
+            let long = format!("--{}", flag.get_long().unwrap());
+            let short = flag.get_short().map(|short| format!("-{short}"));
+            for flag in [long].into_iter().chain(short) {
+                let line = ["secrets", &flag, "value", "exec"].map(OsString::from);
+                assert!(is_exec(&line), "{flag}");
+                let line = ["secrets", &flag, "exec", "list"].map(OsString::from);
+                assert!(!is_exec(&line), "{flag}");
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Asking before something is changed, the same way in every verb.
 
-use crate::cli::Consent;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Consent;
 use crate::session::Session;
 
 impl Consent {

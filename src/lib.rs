@@ -4,7 +4,8 @@
 //!
 //! | where | what | must never |
 //! | --- | --- | --- |
-//! | [`cli`] | clap: flags that mean the same everywhere, the list of verbs | do anything |
+//! | [`cli`] | clap: the command line as a whole, the list of verbs | do anything |
+//! | [`flags`] | clap: flags that several verbs have | do anything |
 //! | [`commands`] | one verb a file: its arguments beside its `run` | print but through [`printer`] |
 //! | [`settings`] | flags, environment and manifest, resolved once into plain data | open a store |
 //! | [`manifest`] | `secrets.toml`: find, parse, edit, trust | hold a value |
@@ -52,6 +53,7 @@ mod consent;
 pub mod django;
 pub mod exec;
 pub mod exit;
+pub mod flags;
 pub mod formats;
 pub mod generate;
 pub mod identity;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use secrets_api::{Ctx, KeySource, Opening, StoreUri};
 
-use crate::cli::Globals;
 use crate::exit::Result;
+use crate::flags::Globals;
 use crate::identity;
 use crate::layers::Layered;
 use crate::printer::Printer;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use secrets_api::{Name, StoreUri};
 
-use crate::cli::Globals;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Globals;
 use crate::manifest::trust::{self, Record};
 use crate::manifest::{self, Manifest, Secret};
 use crate::registry::{self, Reach};

@@ -9,9 +9,9 @@ use secrets_dotenv::{Dialect, LineCounter};
 use secrets_platform::files::{self, Edit};
 use serde_json::json;
 
-use crate::cli::Consent;
 use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Consent;
 use crate::formats::{ExampleLine, example};
 use crate::manifest::trust;
 use crate::printer::{counted, printable};

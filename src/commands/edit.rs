@@ -10,8 +10,8 @@ use secrets_platform::scratch::Scratch;
 use serde_json::json;
 
 use crate::choice::Chosen;
-use crate::cli::{Choice, Consent};
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::{Choice, Consent};
 use crate::formats::{Context, Format, Items};
 use crate::printer::{Mark, counted};
 use crate::session::Session;

@@ -7,9 +7,9 @@ use secrets_api::Name;
 use secrets_platform::process;
 
 use crate::choice::Chosen;
-use crate::cli::Choice;
 use crate::exec::environment::{self, Keep, Rules};
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Choice;
 use crate::resolve::resolve;
 use crate::session::Session;
 use crate::variables;

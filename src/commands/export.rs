@@ -6,9 +6,9 @@ use secrets_api::{SecretValue, Zeroizing};
 use secrets_platform::files;
 
 use crate::choice::Chosen;
-use crate::cli::{Choice, Consent};
 use crate::exec::environment;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::{Choice, Consent};
 use crate::formats::{self, Context, Format};
 use crate::printer::counted;
 use crate::resolve::resolve;

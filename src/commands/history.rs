@@ -5,8 +5,8 @@ use secrets_api::{Meta, Name};
 use serde_json::json;
 
 use crate::age;
-use crate::cli::Consent;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Consent;
 use crate::missing;
 use crate::printer::counted;
 use crate::session::Session;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::set::read_stdin;
 use crate::choice::Chosen;
-use crate::cli::{Choice, Consent};
 use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::{Choice, Consent};
 use crate::formats::{Format, Items};
 use crate::printer::{Mark, Printer, counted};
 use crate::session::Session;

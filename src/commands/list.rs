@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::age;
 use crate::choice::Chosen;
-use crate::cli::Choice;
 use crate::exit::{Exit, Result};
+use crate::flags::Choice;
 use crate::resolve;
 use crate::session::Session;
 

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::history;
 use crate::age;
-use crate::cli::Consent;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Consent;
 use crate::session::Session;
 use crate::settings;
 

@@ -9,9 +9,9 @@ use secrets_api::{Change, Name, Op, SecretValue, Select, Version, Zeroizing};
 use serde_json::json;
 
 use super::generate::{Shape, generator};
-use crate::cli::Consent;
 use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Consent;
 use crate::session::Session;
 use crate::settings::{self, Settings};
 use crate::stack::{Held, Merged, Stack};

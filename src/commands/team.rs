@@ -3,8 +3,8 @@
 use secrets_local::Member;
 use serde_json::json;
 
-use crate::cli::Consent;
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Consent;
 use crate::session::Session;
 use crate::settings::Project;
 use crate::suggest;

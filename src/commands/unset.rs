@@ -3,8 +3,8 @@
 use secrets_api::{Change, Op, Select};
 use serde_json::json;
 
-use crate::cli::Consent;
 use crate::exit::{Exit, Result};
+use crate::flags::Consent;
 use crate::missing;
 use crate::session::Session;
 use crate::settings;

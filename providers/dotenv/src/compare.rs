@@ -2,12 +2,12 @@
 //! them would agree. Pure: bytes in, bytes out.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use secrets_api::{Error, Result, SecretValue, Zeroizing};
 
 use crate::dialect::Reading;
 use crate::document::{BOM, Document};
+use crate::edit::{Cut, spliced};
 use crate::grammar::Binding;
 use crate::write;
 use crate::{Dialect, LineCounter};
@@ -150,14 +150,18 @@ pub fn agree(reading: Reading, readers: &[Dialect], bytes: &[u8]) -> Result<Opti
     let document = Document::parse(reading, &text)?;
     let cuts = cuts(&document, &all)?;
     // All lines at once; if they stand in each other's way, each by itself, as far as that goes.
-    let whole = spliced(&document.text, &cuts);
+    let whole = spliced(&document.text, &cuts, &[], "");
     let kept = if seen(reading, &whole)? == before {
         cuts
     } else {
         let mut kept = Vec::new();
         for cut in cuts.into_iter().take(ONE_BY_ONE) {
             kept.push(cut);
-            if seen(reading, &spliced(&document.text, &kept)).ok().as_ref() != Some(&before) {
+            if seen(reading, &spliced(&document.text, &kept, &[], ""))
+                .ok()
+                .as_ref()
+                != Some(&before)
+            {
                 kept.pop();
             }
         }
@@ -168,15 +172,12 @@ pub fn agree(reading: Reading, readers: &[Dialect], bytes: &[u8]) -> Result<Opti
         .iter()
         .map(|(span, _)| counter.of(u32::try_from(span.start).unwrap_or(u32::MAX)))
         .collect();
-    let text = spliced(&document.text, &kept);
+    let text = spliced(&document.text, &kept, &[], "");
     Ok((*text != *bytes).then_some(Mended { text, lines }))
 }
 
 /// At most as many lines are tried by themselves: each takes a reading of the file.
 const ONE_BY_ONE: usize = 200;
-
-/// A span of the text, and what takes its place.
-type Cut = (Range<usize>, Zeroizing<String>);
 
 /// The lines that some reader reads otherwise, with what they become, in the text's order.
 fn cuts(document: &Document<'_>, readers: &[Reading]) -> Result<Vec<Cut>> {
@@ -246,19 +247,6 @@ fn rewritten(
         new.push_str(part);
     }
     reads(&new).then_some(new)
-}
-
-fn spliced(text: &str, cuts: &[Cut]) -> Zeroizing<Vec<u8>> {
-    let more: usize = cuts.iter().map(|(_, new)| new.len()).sum();
-    let mut out = Zeroizing::new(Vec::with_capacity(text.len() + more));
-    let mut at = 0;
-    for (span, new) in cuts {
-        out.extend_from_slice(&text.as_bytes()[at..span.start]);
-        out.extend_from_slice(new.as_bytes());
-        at = span.end;
-    }
-    out.extend_from_slice(&text.as_bytes()[at..]);
-    out
 }
 
 #[cfg(test)]

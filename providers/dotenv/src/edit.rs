@@ -78,7 +78,7 @@ pub(crate) fn apply(
 }
 
 /// A span of the text, and what takes its place.
-type Cut = (Range<usize>, Zeroizing<String>);
+pub(crate) type Cut = (Range<usize>, Zeroizing<String>);
 
 /// With removals that stand side by side made one, and whole statements where nothing else is left
 /// of them.
@@ -109,7 +109,8 @@ fn joined(one: &str, other: &str) -> Zeroizing<String> {
     both
 }
 
-fn spliced(
+/// The text with the cuts made, and lines for what is added at its end.
+pub(crate) fn spliced(
     text: &str,
     cuts: &[Cut],
     added: &[(&Name, Zeroizing<String>)],

@@ -10,7 +10,6 @@
 //! microseconds is then lost, by an editor only: we ourselves hold the lock.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,24 +18,13 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use secrets_api::{Error, ErrorKind, Result, Zeroizing};
 
+use crate::contents::{contents_of, stamp_of};
 use crate::folder::{Folder, Temporary};
 
-/// The largest file that is read, in bytes: 64 MiB.
-pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
+pub use crate::contents::{Contents, MAX_BYTES};
+
 /// How often an edit is made again on what others saved meanwhile.
 const TRIES: usize = 8;
-
-/// A file's content as it was read, once.
-#[derive(Debug)]
-pub struct Contents {
-    /// The bytes.
-    pub bytes: Zeroizing<Vec<u8>>,
-    /// Permission bits, `0o600`.
-    pub mode: u32,
-    /// When it was last changed, where on the disk it is and how large: differs whenever the file
-    /// was replaced or written. Opaque.
-    pub stamp: String,
-}
 
 /// What is to become of a file.
 #[derive(Debug)]
@@ -99,16 +87,6 @@ pub fn stamp(path: &Path) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(failed("read", path, &e)),
     }
-}
-
-fn stamp_of(meta: &std::fs::Metadata) -> String {
-    format!(
-        "{}.{:09}-{}-{}",
-        meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ino(),
-        meta.size()
-    )
 }
 
 /// Makes a folder that only its owner can enter, and those above it that are missing.
@@ -388,34 +366,6 @@ fn checked(file: &File, path: &Path) -> Result<Contents> {
         return Err(too_large(path));
     }
     Ok(contents)
-}
-
-/// Reads an open file, at most one byte more than is allowed, into a block of its size: the
-/// content is not copied about.
-pub(crate) fn contents_of(mut file: &File) -> std::io::Result<Contents> {
-    let meta = file.metadata()?;
-    let expected = usize::try_from(meta.len().min(MAX_BYTES)).unwrap_or(0);
-    let mut bytes = Zeroizing::new(vec![0; expected + 1]);
-    let mut filled = 0;
-    loop {
-        let n = file.read(&mut bytes[filled..])?;
-        filled += n;
-        if n == 0 || filled as u64 > MAX_BYTES {
-            break;
-        }
-        if filled == bytes.len() {
-            // It grew while it was read.
-            let mut larger = Zeroizing::new(vec![0; filled * 2]);
-            larger[..filled].copy_from_slice(&bytes);
-            bytes = larger;
-        }
-    }
-    bytes.truncate(filled);
-    Ok(Contents {
-        bytes,
-        mode: meta.mode() & 0o7777,
-        stamp: stamp_of(&meta),
-    })
 }
 
 /// Where a link at the end of a path leads, if it may be followed.

@@ -10,7 +10,7 @@ use rand::TryRng as _;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::files::Contents;
+use crate::contents::{Contents, contents_of};
 
 /// How long to sleep between two tries for the lock.
 const TURN: Duration = Duration::from_millis(5);
@@ -173,7 +173,7 @@ impl Folder {
         let displaced = self
             .open_file(name)
             .ok()
-            .and_then(|file| crate::files::contents_of(&file).ok());
+            .and_then(|file| contents_of(&file).ok());
         matches!((displaced, contents), (Some(a), Some(b)) if *a.bytes == *b.bytes)
     }
 }

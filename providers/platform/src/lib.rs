@@ -4,6 +4,7 @@
 //! It must never follow a path it was not given, leave a value outside the target's folder, or
 //! report as done what was not synced.
 
+mod contents;
 pub mod files;
 mod folder;
 mod inherited;

@@ -8,10 +8,10 @@ use secrets_api::{Change, Lookup, Name, Op, ProviderExt as _, SecretValue, Selec
 use secrets_platform::files::{self, Edit};
 
 use super::Survey;
-use crate::cli::Globals;
 use crate::commands::set;
 use crate::django::{self, SecretKey};
 use crate::exit::{Exit, Failure, Result};
+use crate::flags::Globals;
 use crate::manifest::trust;
 use crate::printer::{Mark, counted};
 use crate::session::Session;

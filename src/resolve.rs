@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use secrets_api::{ErrorKind, Name, SecretValue, Select};
+use secrets_api::{ErrorKind, Name, SecretValue, Select, Zeroizing};
 
 use secrets_platform::files;
 
@@ -83,14 +83,14 @@ pub fn from_file(
     session: &Session,
     settings: &Settings,
     name: &Name,
-    held: impl FnOnce(&Name) -> Option<String>,
+    held: impl FnOnce(&Name) -> Option<Zeroizing<String>>,
 ) -> Result<Option<SecretValue>> {
     let Some(file) = file_name(settings, name) else {
         return Ok(None);
     };
     let inherited = || session.surroundings.text(file.as_str());
     let default = || settings.secret(&file)?.default.as_deref();
-    let owned = |path: &str| path.to_owned();
+    let owned = |path: &str| Zeroizing::new(path.to_owned());
     let Some(path) = held(&file).or_else(|| inherited().or_else(default).map(owned)) else {
         return Ok(None);
     };
@@ -101,7 +101,7 @@ pub fn from_file(
     // The path is not repeated: whoever put the value itself there would see it shown.
     let unreadable =
         |exit, why: &str| Failure::new(exit, format!("the file that {file} names {why}"));
-    let mut contents = match files::read(&settings.root.join(path)) {
+    let mut contents = match files::read(&settings.root.join(path.as_str())) {
         Ok(Some(contents)) => contents,
         Ok(None) => return Err(unreadable(Exit::NotFound, "is not there")),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -118,6 +118,11 @@ pub fn from_file(
     Ok(Some(SecretValue::from(contents.bytes)))
 }
 
+/// A value as text, in a copy that is wiped: a path may be a value in the wrong place.
+pub fn text_of(value: &SecretValue) -> Option<Zeroizing<String>> {
+    Some(Zeroizing::new(value.expose_text()?.to_owned()))
+}
+
 /// Adds the values that are in files.
 fn from_files(
     session: &Session,
@@ -132,7 +137,7 @@ fn from_files(
         if secrets.contains_key(&name) || !chosen.holds(&name) {
             continue;
         }
-        let held = |file: &Name| secrets.get(file)?.expose_text().map(ToOwned::to_owned);
+        let held = |file: &Name| text_of(secrets.get(file)?);
         if let Some(value) = from_file(session, settings, &name, held)? {
             secrets.insert(name, value);
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use secrets_api::{Error, ErrorKind, Zeroizing};
+use secrets_api::{Error, ErrorKind, Name, Zeroizing};
 use secrets_dotenv::{Dialect, LineCounter};
 use secrets_platform::files::{self, Edit};
 use serde_json::json;
@@ -137,9 +137,12 @@ impl Args {
             let mended = secrets_dotenv::agree(reading, readers, &contents.bytes).map_err(at)?;
             tried = match mended {
                 None => true,
-                Some(mended) => self.mend(session, layer, readers, &path, &mended.lines)?,
+                Some(mended) => {
+                    let done = self.mend(session, layer, readers, &path, &mended.lines)?;
+                    contents = files::read(&path)?.ok_or_else(|| gone(&path))?;
+                    done
+                }
             };
-            contents = files::read(&path)?.ok_or_else(|| gone(&path))?;
         }
         let found = secrets_dotenv::compare(reading, readers, &contents.bytes).map_err(at)?;
         let names = |list: &[Dialect]| list.iter().map(|d| d.name()).collect::<Vec<_>>().join(", ");
@@ -275,11 +278,26 @@ impl Args {
         Ok(findings)
     }
 
-    /// The names there are: declared, and held by the stores.
+    /// The names there are: declared, and held by the stores. One that is in a `.env` file alone and may
+    /// be a part of a value is none to be committed.
     fn lines(&self, session: &Session, settings: &Settings) -> Result<Vec<ExampleLine>> {
         let stack = session.open_to_read(settings)?;
         let held = session.block_on(stack.list(&session.cx()))?;
-        let mut names: BTreeSet<String> = held.keys().map(ToString::to_string).collect();
+        let is_plain = |name: &Name, layer: usize| {
+            settings.declares(name.as_str())
+                || stack.layers[layer].spec.uri.scheme() != "dotenv"
+                || secrets_dotenv::may_be_shown(name.as_str(), b"value")
+        };
+        let (plain, odd): (Vec<_>, Vec<_>) = held
+            .iter()
+            .partition(|(name, item)| is_plain(name, item.layer));
+        if !odd.is_empty() {
+            session.printer.hint(format!(
+                "left out of {EXAMPLE}: {} that may be a part of a value; declare it in secrets.toml if it is a name",
+                counted(odd.len(), "name")
+            ));
+        }
+        let mut names: BTreeSet<String> = plain.iter().map(|(name, _)| name.to_string()).collect();
         names.extend(settings.manifest.secrets.keys().cloned());
         let line = |name: String| {
             let secret = settings.manifest.secrets.get(&name);
@@ -336,7 +354,7 @@ fn files_there<'s>(session: &Session, settings: &'s Settings) -> Result<Vec<&'s 
             continue;
         }
         let path = layer.root.join(layer.uri.location());
-        if files::read(&path)?.is_some() {
+        if files::stamp(&path)?.is_some() {
             there.push(layer);
         } else if session.globals.store.is_empty() {
             let place = shown(&path, &session.surroundings.cwd);

@@ -41,10 +41,7 @@ impl Args {
         let selected = Select::Names(&names);
         let mut merged = session.block_on(stack.read(&session.cx(), &settings, selected))?;
         let Some(held) = merged.items.remove(&name) else {
-            let held = |file: &Name| {
-                let held = merged.items.get(file)?;
-                held.stored.value.expose_text().map(ToOwned::to_owned)
-            };
+            let held = |file: &Name| resolve::text_of(&merged.items.get(file)?.stored.value);
             if let Some(value) = resolve::from_file(session, &settings, &name, held)? {
                 let label = format!("the file that {name}_FILE names");
                 return print(session, &name, value.expose(), &label, None, self.raw);

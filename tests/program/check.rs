@@ -253,6 +253,15 @@ fn what_may_be_a_part_of_a_value_is_shown_nowhere() {
     );
     let done = sandbox.secrets("check").ends(7).hides("c2Vjcm");
     assert!(done.text().contains(".env:"), "{}", done.text());
+    // Nor is it written into a file that is committed.
+    sandbox
+        .secrets("check --write-example")
+        .succeeds()
+        .says("left out of .env.example")
+        .hides("c2Vjcm");
+    assert!(!sandbox.read(".env.example").contains("c2Vjcm"));
+    assert!(sandbox.read(".env.example").contains("KEY="));
+    sandbox.secrets("check").ends(7).hides("c2Vjcm");
     sandbox.write(".env", "KEY=-----BEGIN\nc2VjcmV0Y2FuYXJ5=\"\n");
     sandbox
         .secrets("list")

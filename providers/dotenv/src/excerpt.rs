@@ -35,7 +35,7 @@ const LONGEST: usize = 64;
 /// Whether what stands before `=` is surely a key, and can be shown. A line of a value that lacks its
 /// quotes reads as a key too: a URL with its password, base64 with its padding. So a key is shown if it
 /// is made like one, of one case, and has a value that is none of padding.
-pub(crate) fn may_be_shown(key: &str, value: &[u8]) -> bool {
+pub fn may_be_shown(key: &str, value: &[u8]) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let of_one_case = !key.contains(|c: char| c.is_ascii_lowercase())
         || !key.contains(|c: char| c.is_ascii_uppercase());

@@ -38,6 +38,7 @@ use secrets_api::{Name, Result, SecretValue};
 
 pub use compare::{Comparison, Difference, Mended, agree, compare};
 pub use dialect::{Dialect, Interpolation, Reading};
+pub use excerpt::may_be_shown;
 pub use provider::{SCHEME, open, reading};
 
 /// One item of a file. What stands in the file as it is meant is borrowed from it.

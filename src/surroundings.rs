@@ -77,6 +77,7 @@ fn dirs(variables: &[(OsString, OsString)]) -> Dirs {
     let config = absolute(variables::XDG_CONFIG_HOME).unwrap_or_else(|| home.join(".config"));
     let state = absolute(variables::XDG_STATE_HOME).unwrap_or_else(|| home.join(".local/state"));
     Dirs {
+        home,
         config: config.join("secrets"),
         state: state.join("secrets"),
     }

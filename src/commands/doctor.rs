@@ -3,7 +3,7 @@
 use secrets_api::Guard;
 use serde_json::{Value, json};
 
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::identity;
 use crate::printer::printable;
 use crate::resolve;
@@ -12,8 +12,15 @@ use crate::settings::Project;
 
 /// Check the setup: manifest, identity and each store; say how to mend what is wrong
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exits 7 if it finds something to mend.")]
-pub struct Args {}
+#[command(
+    after_help = "Exits 7 if it finds something to mend.\n\nExamples:\n  secrets doctor -e production\n  \
+secrets doctor --policy --store vault:secret/shop/production | bao policy write shop -"
+)]
+pub struct Args {
+    /// Print the least policy under which each store of the environment works, and nothing else; asks no store
+    #[arg(long)]
+    policy: bool,
+}
 
 /// What was found about one part.
 struct Finding {
@@ -25,6 +32,9 @@ struct Finding {
 impl Args {
     /// Runs it.
     pub fn run(self, session: &Session) -> Result<Exit> {
+        if self.policy {
+            return policies(session);
+        }
         let mut findings = vec![manifest(session), own_identity(session)];
         // What is wrong with the environment is a finding too, not the end.
         match session.settings() {
@@ -103,6 +113,44 @@ impl Finding {
         }
         Ok(())
     }
+}
+
+/// The least policy of each store that has one, in the store's own language.
+fn policies(session: &Session) -> Result<Exit> {
+    let settings = session.settings()?;
+    let stack = session.open_to_read(&settings)?;
+    let with_policy =
+        |layer: &crate::stack::Layer| Some((layer.label.clone(), layer.provider.policy()?));
+    let found: Vec<_> = stack.layers.iter().filter_map(with_policy).collect();
+    if session.printer.json {
+        let list: Vec<_> = found
+            .iter()
+            .map(|(store, policy)| json!({"store": store, "policy": policy}))
+            .collect();
+        session
+            .printer
+            .document(&json!({"schema": 1, "policies": list}))?;
+        return Ok(Exit::Done);
+    }
+    if found.is_empty() {
+        return Err(Failure::usage(format!(
+            "no store of {} has policies of its own",
+            settings.place()
+        ))
+        .with_hint("name one: `secrets doctor --policy --store vault:secret/shop/production`"));
+    }
+    for (n, (store, policy)) in found.iter().enumerate() {
+        if found.len() > 1 {
+            let gap = if n > 0 { "\n" } else { "" };
+            session
+                .printer
+                .line(printable(&format!("{gap}# {store}")))?;
+        }
+        for line in policy.trim_end().lines() {
+            session.printer.line(printable(line))?;
+        }
+    }
+    Ok(Exit::Done)
 }
 
 fn manifest(session: &Session) -> Finding {

@@ -57,7 +57,7 @@ impl Args {
                 Some(names) => Keep::Names(names),
             },
             pristine: self.pristine,
-            credentials: Vec::new(),
+            credentials: settings.credential_names(),
         };
         let given: Vec<_> = secrets.iter().collect();
         let built = environment::build(&session.surroundings.variables, &given, &rules)?;

@@ -20,15 +20,18 @@ impl Backoff {
         Self { tried: 0, deadline }
     }
 
-    /// The next wait; `None` when it is time to give up: after five attempts, or if the wait would
-    /// reach past the deadline. What the store asked for is honoured.
-    pub(super) fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
+    /// The next wait; `None` when it is time to give up: if the wait would reach past the deadline,
+    /// or after five attempts at a store that does not answer. One that answers and asks for time
+    /// (`passing`: a rate limit, a cluster without a leader) is asked until the deadline, no sooner
+    /// than it said.
+    pub(super) fn next(&mut self, asked: Option<Duration>, passing: bool) -> Option<Duration> {
         self.tried += 1;
-        if self.tried >= ATTEMPTS {
+        if self.tried >= ATTEMPTS && !passing {
             return None;
         }
-        let ceiling = FIRST.saturating_mul(1 << (self.tried - 1)).min(LONGEST);
-        let wait = asked.unwrap_or_else(|| ceiling.mul_f64(fraction()));
+        let doublings = (self.tried - 1).min(16);
+        let ceiling = FIRST.saturating_mul(1 << doublings).min(LONGEST);
+        let wait = ceiling.mul_f64(fraction()).max(asked.unwrap_or_default());
         (Instant::now() + wait < self.deadline).then_some(wait)
     }
 }
@@ -46,7 +49,7 @@ mod tests {
     #[test]
     fn waits_grow_and_end() {
         let mut backoff = Backoff::new(Instant::now() + Duration::from_secs(60));
-        let waits: Vec<_> = std::iter::from_fn(|| backoff.next(None)).collect();
+        let waits: Vec<_> = std::iter::from_fn(|| backoff.next(None, false)).collect();
         assert_eq!(waits.len(), 4);
         for (n, wait) in waits.iter().enumerate() {
             let ceiling = FIRST * (1 << n);
@@ -58,9 +61,17 @@ mod tests {
     fn what_the_store_asks_for_is_honoured_but_not_past_the_deadline() {
         let mut backoff = Backoff::new(Instant::now() + Duration::from_secs(5));
         assert_eq!(
-            backoff.next(Some(Duration::from_secs(1))),
+            backoff.next(Some(Duration::from_secs(1)), false),
             Some(Duration::from_secs(1))
         );
-        assert_eq!(backoff.next(Some(Duration::from_secs(9))), None);
+        assert_eq!(backoff.next(Some(Duration::from_secs(9)), false), None);
+    }
+
+    #[test]
+    fn a_store_that_asks_for_time_is_asked_until_the_deadline() {
+        let mut backoff = Backoff::new(Instant::now() + Duration::from_secs(60));
+        let waits: Vec<_> = (0..100).map_while(|_| backoff.next(None, true)).collect();
+        assert_eq!(waits.len(), 100);
+        assert!(waits.iter().all(|wait| *wait <= LONGEST));
     }
 }

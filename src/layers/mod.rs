@@ -6,7 +6,7 @@ mod settle;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Leasing, Lookup, Meta, Name, Poll,
@@ -24,6 +24,7 @@ pub struct Layered {
     inner: Arc<dyn Provider>,
     printer: Arc<Printer>,
     permits: Semaphore,
+    timeout: Duration,
 }
 
 /// Whether a call may be sent again after it failed.
@@ -36,13 +37,22 @@ enum Again {
 }
 
 impl Layered {
-    /// Wraps `inner`.
-    pub fn new(inner: Arc<dyn Provider>, printer: Arc<Printer>) -> Self {
+    /// Wraps `inner`, whose calls may take `timeout` each, retries included.
+    pub fn new(inner: Arc<dyn Provider>, printer: Arc<Printer>, timeout: Duration) -> Self {
         let permits = Semaphore::new(inner.capabilities().limits.concurrency.max(1));
         Self {
             inner,
             printer,
             permits,
+            timeout,
+        }
+    }
+
+    /// The same operation, within this store's own time.
+    fn bound(&self, cx: &Ctx) -> Ctx {
+        Ctx {
+            deadline: cx.deadline.min(Instant::now() + self.timeout),
+            ..*cx
         }
     }
 
@@ -64,12 +74,11 @@ impl Layered {
                 Ok(answer) => break Ok(answer),
                 Err(error) => error,
             };
-            let passing = matches!(
-                error.kind(),
-                ErrorKind::Unavailable | ErrorKind::RateLimited
-            );
+            let limited = error.kind() == ErrorKind::RateLimited;
+            let passing = limited || error.kind() == ErrorKind::Unavailable;
+            let asked = error.retry_after();
             let wait = (passing && again == Again::Safe)
-                .then(|| backoff.next(error.retry_after()))
+                .then(|| backoff.next(asked, limited || asked.is_some()))
                 .flatten();
             let Some(wait) = wait else { break Err(error) };
             self.printer.detail(1, || {
@@ -136,6 +145,7 @@ impl Provider for Layered {
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {
+        let cx = &self.bound(cx);
         self.call("inspect", cx, Again::Safe, || {
             within(cx, self.inner.inspect(cx))
         })
@@ -143,11 +153,13 @@ impl Provider for Layered {
     }
 
     async fn list(&self, cx: &Ctx) -> Result<Vec<(Name, Meta)>> {
+        let cx = &self.bound(cx);
         self.call("list", cx, Again::Safe, || within(cx, self.inner.list(cx)))
             .await
     }
 
     async fn read(&self, cx: &Ctx, what: Select<'_>) -> Result<Snapshot> {
+        let cx = &self.bound(cx);
         self.call("read", cx, Again::Safe, || {
             within(cx, self.inner.read(cx, what))
         })
@@ -160,6 +172,7 @@ impl Provider for Layered {
         base: Option<&Revision>,
         changes: &[Change<'_>],
     ) -> Result<Written> {
+        let cx = &self.bound(cx);
         let again = self.may_repeat(base, changes);
         let mut unknown = false;
         self.call("write", cx, again, || {
@@ -170,6 +183,7 @@ impl Provider for Layered {
     }
 
     async fn history(&self, cx: &Ctx, name: &Name) -> Result<Vec<Meta>> {
+        let cx = &self.bound(cx);
         self.call("history", cx, Again::Safe, || {
             within(cx, self.inner.history(cx, name))
         })
@@ -177,6 +191,7 @@ impl Provider for Layered {
     }
 
     async fn read_version(&self, cx: &Ctx, name: &Name, version: &Version) -> Result<Lookup> {
+        let cx = &self.bound(cx);
         self.call("read version", cx, Again::Safe, || {
             within(cx, self.inner.read_version(cx, name, version))
         })
@@ -184,6 +199,7 @@ impl Provider for Layered {
     }
 
     async fn prune(&self, cx: &Ctx, name: &Name, keep: usize) -> Result<usize> {
+        let cx = &self.bound(cx);
         // Sent again it forgets nothing more.
         self.call("prune", cx, Again::Safe, || {
             within(cx, self.inner.prune(cx, name, keep))
@@ -192,10 +208,15 @@ impl Provider for Layered {
     }
 
     async fn poll(&self, cx: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
+        let cx = &self.bound(cx);
         self.call("poll", cx, Again::Safe, || {
             within(cx, self.inner.poll(cx, since))
         })
         .await
+    }
+
+    fn policy(&self) -> Option<String> {
+        self.inner.policy()
     }
 
     fn leasing(&self) -> Option<&dyn Leasing> {

@@ -63,6 +63,13 @@ pub struct Store {
     /// How to log in. Needs trust.
     #[serde(default)]
     pub auth: Option<Auth>,
+    /// How long one call may take, such as `10s`, which is the default.
+    #[serde(default)]
+    pub timeout: Option<String>,
+    /// Why this store may be spoken to over plain HTTP, in words. Needs trust. Without it plain HTTP goes
+    /// to the own machine only.
+    #[serde(default)]
+    pub plain_http: Option<String>,
 }
 
 /// How to log in to a store. Names of credentials and where they are kept, never a credential.

@@ -246,6 +246,14 @@ fn in_a_circle(parents: &BTreeMap<&str, Option<&str>>, start: &str) -> bool {
     false
 }
 
+/// A time a store's call may take: `10s`, `500ms`, `1m`; from a tenth of a second to ten minutes.
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    let parsed: jiff::SignedDuration = text.parse().ok()?;
+    let time = std::time::Duration::try_from(parsed).ok()?;
+    let bounds = std::time::Duration::from_millis(100)..=std::time::Duration::from_secs(600);
+    bounds.contains(&time).then_some(time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

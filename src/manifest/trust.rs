@@ -41,6 +41,9 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
                 .iter()
                 .map(|a| format!("store {name} may be reached at {a}")),
         );
+        if let Some(why) = &store.plain_http {
+            lines.push(format!("store {name} may be spoken to without TLS: {why}"));
+        }
         if let Some(auth) = &store.auth {
             lines.push(format!("store {name} logs in by {}", auth.method));
             let settings = auth.settings.iter();

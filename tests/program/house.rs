@@ -1,4 +1,4 @@
-//! What the house itself promises: no forgotten file, no printing elsewhere, no network yet, and
+//! What the house itself promises: no forgotten file, no printing elsewhere, one TLS stack, and
 //! documents that say what the code says.
 
 use std::path::{Path, PathBuf};
@@ -61,23 +61,83 @@ fn unsafe_code_is_in_one_module_alone() {
     }
 }
 
-/// Promise 7: what cannot speak over a network cannot do so without TLS.
+/// What `cargo tree` tells of the program's own dependencies, on this platform.
+fn dependencies() -> String {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+        ])
+        .args(["--format", "{p} {f}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Promise 7: one TLS stack, so that one set of rules verifies every connection.
 #[test]
-fn no_provider_of_this_version_speaks_over_a_network() {
-    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    for network in [
-        "reqwest",
-        "hyper",
-        "rustls",
-        "native-tls",
+fn there_is_one_tls_stack_and_one_http_client() {
+    let tree = dependencies();
+    let versions = |name: &str| {
+        let lines = tree
+            .lines()
+            .filter_map(|line| line.strip_prefix(&format!("{name} v")));
+        let versions: std::collections::BTreeSet<_> = lines
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        versions.len()
+    };
+    for other in [
+        "ring",
         "openssl",
-        "ureq",
+        "openssl-sys",
+        "native-tls",
+        "boring",
         "curl",
+        "ureq",
+        "s2n-tls",
     ] {
-        assert!(
-            !lock.contains(&format!("name = \"{network}\"\n")),
-            "{network} came in: TLS needs its own test now"
+        assert_eq!(
+            versions(other),
+            0,
+            "{other} came in beside rustls with aws-lc-rs"
         );
+    }
+    for one in ["rustls", "aws-lc-rs", "reqwest", "hyper"] {
+        assert_eq!(
+            versions(one),
+            1,
+            "{one} is there in {} versions",
+            versions(one)
+        );
+    }
+}
+
+/// Nothing turns verification off, anywhere.
+#[test]
+fn no_code_of_ours_turns_verification_off() {
+    for path in all_sources()
+        .into_iter()
+        .filter(|path| !path.ends_with("house.rs"))
+    {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for off in [
+            "accept_invalid_certs(true)",
+            "accept_invalid_hostnames(true)",
+            "dangerous()",
+        ] {
+            assert!(!text.contains(off), "{}: {off}", path.display());
+        }
     }
 }
 

@@ -61,6 +61,8 @@ impl Values {
 pub struct Limits {
     /// Most bytes in one value.
     pub value_bytes: Option<usize>,
+    /// Most bytes in one name, where the store holds fewer than [`Name::MAX_BYTES`](crate::Name).
+    pub name_bytes: Option<usize>,
     /// Most requests under way at once.
     pub concurrency: usize,
 }
@@ -78,6 +80,8 @@ pub struct Capabilities {
     pub writable: bool,
     /// Whether earlier versions can be listed and read.
     pub history: bool,
+    /// Whether the older states of one secret can be forgotten by themselves.
+    pub prune: bool,
     /// Whether a deleted secret can be told from one that never was, and restored.
     pub restore: bool,
     /// Whether a write repeated with the same operation id takes effect once and is answered

@@ -2,6 +2,7 @@
 //! of it. Absence is data, never an error: a difference needs it.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::{Name, Result, SecretValue, Timestamp};
 
@@ -178,6 +179,26 @@ pub struct Written {
     /// One answer a change, in the order given: the new version (`None` after a deletion, or
     /// where the store does not tell).
     pub items: Vec<Result<Option<Version>>>,
+}
+
+/// A lease: what was issued, until when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The store's name for it.
+    pub id: String,
+    /// How long it lasts from now.
+    pub lasts: Duration,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+}
+
+/// Credentials that were issued, under their lease.
+#[derive(Debug)]
+pub struct Leased {
+    /// The lease.
+    pub lease: Lease,
+    /// What was issued, by name.
+    pub items: Vec<(Name, SecretValue)>,
 }
 
 /// What a poll found.

@@ -17,12 +17,12 @@ mod value;
 pub use capability::{Capabilities, Guard, Limits, Unit, Values};
 pub use context::{Ctx, OperationId};
 pub use data::{
-    Change, Cursor, Lookup, Meta, Op, Poll, Precondition, Report, Revision, Select, Snapshot,
-    Stored, Version, Written,
+    Change, Cursor, Lease, Leased, Lookup, Meta, Op, Poll, Precondition, Report, Revision, Select,
+    Snapshot, Stored, Version, Written,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use name::{InvalidName, Name};
-pub use opening::{Dirs, KeySource, Opening};
+pub use opening::{Auth, CredentialCache, CredentialSource, Dirs, Fetching, KeySource, Opening};
 pub use provider::{Leasing, Provider, ProviderExt, Staging};
 pub use uri::{InvalidUri, StoreUri};
 pub use value::SecretValue;

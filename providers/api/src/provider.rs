@@ -1,12 +1,13 @@
 //! The trait every kind of store implements, and the conveniences built on it.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::{
-    Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Lookup, Meta, Name, Op, Poll,
-    Precondition, Report, Result, Revision, SecretValue, Select, Snapshot, Version, Written,
+    Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Lease, Leased, Lookup, Meta, Name, Op,
+    Poll, Precondition, Report, Result, Revision, SecretValue, Select, Snapshot, Version, Written,
 };
 
 /// One configured place that holds secrets.
@@ -51,11 +52,15 @@ pub trait Provider: Debug + Send + Sync {
     async fn read_version(&self, cx: &Ctx, name: &Name, version: &Version) -> Result<Lookup>;
 
     /// Forgets all states of one secret but the newest `keep`, at least the present one; says how many
-    /// went. `Unsupported` where the store keeps none.
+    /// went. `Unsupported` where `prune` is not declared.
     async fn prune(&self, cx: &Ctx, name: &Name, keep: usize) -> Result<usize>;
 
     /// Has anything changed since `since`? `Unsupported` where `cheap_poll` is not declared.
     async fn poll(&self, cx: &Ctx, since: Option<&Cursor>) -> Result<Poll>;
+
+    /// The least policy under which all of this works, in the store's own language: Vault HCL, AWS
+    /// IAM JSON, role assignments. `None` where the operating system's permissions are all there is.
+    fn policy(&self) -> Option<String>;
 
     /// Dynamic credentials: issue, renew, revoke. `None` for all others.
     fn leasing(&self) -> Option<&dyn Leasing>;
@@ -64,10 +69,17 @@ pub trait Provider: Debug + Send + Sync {
     fn staging(&self) -> Option<&dyn Staging>;
 }
 
-/// Stores that issue credentials with an end. No provider of this version has it.
+/// Stores that issue credentials with an end: `read` and `list` never issue one.
 #[async_trait]
 pub trait Leasing: Send + Sync {
-    /// Ends what was issued under `lease`.
+    /// Issues a new set of credentials.
+    async fn issue(&self, cx: &Ctx) -> Result<Leased>;
+
+    /// Asks for `lease` to last `increment` longer from now; the store may grant less. Says until
+    /// when it lasts now.
+    async fn renew(&self, cx: &Ctx, lease: &str, increment: Duration) -> Result<Lease>;
+
+    /// Ends what was issued under `lease`. Ending what has ended is no error.
     async fn revoke(&self, cx: &Ctx, lease: &str) -> Result<()>;
 }
 
@@ -112,7 +124,7 @@ pub trait ProviderExt: Provider {
     /// this first, so that the refusals read alike.
     ///
     /// # Errors
-    /// `Unsupported` for a store that is not writable, a value or size it cannot hold, a guard it
+    /// `Unsupported` for a store that is not writable, a value, name or size it cannot hold, a guard it
     /// does not have, a restore it cannot do, or a base without documents; `InvalidConfig` for a
     /// name that is given twice.
     fn check(&self, base: Option<&Revision>, changes: &[Change<'_>]) -> Result<()> {
@@ -137,6 +149,19 @@ pub trait ProviderExt: Provider {
                 return refuse(format!(
                     "{name} cannot be restored: the store keeps no deleted values"
                 ));
+            }
+            if let Some(most) = can
+                .limits
+                .name_bytes
+                .filter(|most| name.as_str().len() > *most)
+            {
+                let message = format!(
+                    "{name} has {} characters and the store holds names of at most {most}",
+                    name.as_str().len()
+                );
+                return Err(Error::unsupported(message)
+                    .at_store(self.location())
+                    .about(name));
             }
             if let Op::Put(value) = op {
                 self.check_value(name, value)?;

@@ -86,6 +86,11 @@ impl StoreUri {
             .map(|(_, v)| v.as_str())
     }
 
+    /// All options, in the order given.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options.iter().map(|(k, v)| (k.as_str(), v.as_str()))
+    }
+
     /// Sets an option that the address does not name itself.
     pub fn set_default(&mut self, key: &str, value: &str) {
         if self.option(key).is_none() {

@@ -34,11 +34,13 @@ const CAPABILITIES: Capabilities = Capabilities {
     values: Values::Utf8NoNul,
     writable: true,
     history: false,
+    prune: false,
     restore: false,
     idempotent: false,
     cheap_poll: true,
     limits: Limits {
         value_bytes: Some(MOST_BYTES),
+        name_bytes: None,
         concurrency: 1,
     },
 };
@@ -498,6 +500,10 @@ impl Provider for Dotenv {
             changed: since != Some(&cursor),
             cursor,
         })
+    }
+
+    fn policy(&self) -> Option<String> {
+        None
     }
 
     fn leasing(&self) -> Option<&dyn Leasing> {

@@ -120,11 +120,13 @@ impl Provider for Environment {
             values: Values::Bytes,
             writable: false,
             history: false,
+            prune: false,
             restore: false,
             idempotent: false,
             cheap_poll: false,
             limits: Limits {
                 value_bytes: None,
+                name_bytes: None,
                 concurrency: 1,
             },
         }
@@ -184,6 +186,10 @@ impl Provider for Environment {
 
     async fn poll(&self, _cx: &Ctx, _since: Option<&Cursor>) -> Result<Poll> {
         self.lacks("does not change while the process runs")
+    }
+
+    fn policy(&self) -> Option<String> {
+        None
     }
 
     fn leasing(&self) -> Option<&dyn Leasing> {

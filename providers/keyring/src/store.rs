@@ -107,11 +107,13 @@ impl Provider for Keyring {
             values: Values::Bytes,
             writable: true,
             history: false,
+            prune: false,
             restore: false,
             idempotent: false,
             cheap_poll: false,
             limits: Limits {
                 value_bytes: Some(native::VALUE_BYTES),
+                name_bytes: None,
                 concurrency: 4,
             },
         }
@@ -254,6 +256,10 @@ impl Provider for Keyring {
 
     async fn poll(&self, _cx: &Ctx, _since: Option<&Cursor>) -> Result<Poll> {
         Err(self.lacks("cannot be polled"))
+    }
+
+    fn policy(&self) -> Option<String> {
+        None
     }
 
     fn leasing(&self) -> Option<&dyn Leasing> {

@@ -38,11 +38,13 @@ const CAPABILITIES: Capabilities = Capabilities {
     values: Values::Bytes,
     writable: true,
     history: true,
+    prune: true,
     restore: true,
     idempotent: true,
     cheap_poll: true,
     limits: Limits {
         value_bytes: Some(MOST_BYTES),
+        name_bytes: None,
         concurrency: 1,
     },
 };
@@ -607,6 +609,10 @@ impl Provider for Local {
             changed: since != Some(&cursor),
             cursor,
         })
+    }
+
+    fn policy(&self) -> Option<String> {
+        None
     }
 
     fn leasing(&self) -> Option<&dyn Leasing> {

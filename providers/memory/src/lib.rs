@@ -56,11 +56,13 @@ impl Memory {
         values: Values::Bytes,
         writable: true,
         history: true,
+        prune: true,
         restore: true,
         idempotent: true,
         cheap_poll: true,
         limits: Limits {
             value_bytes: Some(1024 * 1024),
+            name_bytes: None,
             concurrency: 64,
         },
     };
@@ -192,8 +194,8 @@ impl Provider for Memory {
     }
 
     async fn prune(&self, _cx: &Ctx, name: &Name, keep: usize) -> Result<usize> {
-        if !self.can.history {
-            return Err(self.lacks("keeps no history"));
+        if !self.can.prune {
+            return Err(self.lacks("forgets no single states"));
         }
         Ok(self.lock().prune(name, keep))
     }
@@ -207,6 +209,10 @@ impl Provider for Memory {
             changed: since != Some(&cursor),
             cursor,
         })
+    }
+
+    fn policy(&self) -> Option<String> {
+        None
     }
 
     fn leasing(&self) -> Option<&dyn Leasing> {

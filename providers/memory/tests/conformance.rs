@@ -71,11 +71,13 @@ fn every_unit_and_guard_passes_the_conformance_suite() {
 #[test]
 fn every_single_ability_can_be_denied() {
     type Deny = fn(&mut Capabilities);
-    let denials: [Deny; 9] = [
+    let denials: [Deny; 11] = [
         |can| can.values = Values::Utf8,
         |can| can.values = Values::Utf8NoNul,
         |can| can.writable = false,
-        |can| can.history = false,
+        |can| (can.history, can.prune) = (false, false),
+        |can| can.prune = false,
+        |can| can.limits.name_bytes = Some(40),
         |can| can.restore = false,
         |can| can.idempotent = false,
         |can| can.cheap_poll = false,

@@ -155,6 +155,10 @@ impl<B: Bend> Provider for Bent<B> {
         self.bend.poll(&*self.inner, cx, since).await
     }
 
+    fn policy(&self) -> Option<String> {
+        self.inner.policy()
+    }
+
     fn leasing(&self) -> Option<&dyn Leasing> {
         self.inner.leasing()
     }

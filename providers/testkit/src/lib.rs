@@ -8,11 +8,14 @@
 pub mod bend;
 pub mod canary;
 mod checks;
+pub mod fakes;
 pub mod faulty;
 mod fixture;
 pub mod opening;
+pub mod servers;
 mod stage;
 mod suite;
+pub mod web;
 pub mod wrappers;
 
 pub use fixture::{Fixture, Place, seed_through};

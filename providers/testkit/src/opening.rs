@@ -1,10 +1,15 @@
 //! What providers are opened with, in a temporary folder: hermetic, and the same on every run.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use secrets_api::{Dirs, Error, ErrorKind, KeySource, Opening, SecretValue, StoreUri};
+use secrets_api::{
+    Auth, CredentialCache, CredentialSource, Dirs, Error, ErrorKind, KeySource, Opening, Result,
+    SecretValue, StoreUri, async_trait,
+};
 use tempfile::TempDir;
 
 /// An [`Opening`] that owns what it lends: a project's folder and a user's folders under one
@@ -22,6 +27,16 @@ pub struct TestOpening {
     pub machine_key: KeySource,
     /// The identity's source: `Unauthenticated` until set.
     pub identity: KeySource,
+    /// The servers' addresses.
+    pub addresses: Vec<String>,
+    /// How to log in.
+    pub auth: Option<Auth>,
+    /// What `auth` names, by reference.
+    pub credentials: BTreeMap<String, Vec<u8>>,
+    /// What providers keep between runs.
+    pub cache: Arc<MemoryCache>,
+    /// How long one call may take.
+    pub timeout: Duration,
     /// The process environment.
     pub variables: Vec<(OsString, OsString)>,
 }
@@ -43,6 +58,7 @@ impl TestOpening {
         Self {
             root: make("project"),
             dirs: Dirs {
+                home: make("home"),
                 config: make("config"),
                 state: make("state"),
             },
@@ -55,8 +71,44 @@ impl TestOpening {
                     "this test has no identity",
                 ))
             }),
+            addresses: Vec::new(),
+            auth: None,
+            credentials: BTreeMap::new(),
+            cache: Arc::default(),
+            timeout: Duration::from_secs(10),
             variables: Vec::new(),
         }
+    }
+
+    /// Names the servers.
+    #[must_use]
+    pub fn with_addresses<A: Into<String>>(
+        mut self,
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Self {
+        self.addresses = addresses.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says how to log in.
+    #[must_use]
+    pub fn with_auth(mut self, method: &str, settings: &[(&str, &str)]) -> Self {
+        self.auth = Some(Auth {
+            method: method.to_owned(),
+            settings: settings
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        });
+        self
+    }
+
+    /// Keeps a credential where a setting of [`TestOpening::with_auth`] names it.
+    #[must_use]
+    pub fn with_credential(mut self, reference: &str, value: &[u8]) -> Self {
+        self.credentials
+            .insert(reference.to_owned(), value.to_vec());
+        self
     }
 
     /// Sets the identity: an age secret key, or an OpenSSH private key.
@@ -89,8 +141,31 @@ impl TestOpening {
             dirs: &self.dirs,
             machine_key: self.machine_key.clone(),
             identity: self.identity.clone(),
+            addresses: &self.addresses,
+            plain_http: false,
+            auth: self.auth.as_ref(),
+            credentials: self.credential_source(),
+            cache: Arc::clone(&self.cache) as Arc<dyn CredentialCache>,
+            timeout: self.timeout,
             variables: &self.variables,
         }
+    }
+
+    fn credential_source(&self) -> CredentialSource {
+        let kept = self.credentials.clone();
+        Arc::new(move |reference| {
+            let found = kept
+                .get(reference)
+                .map(|bytes| SecretValue::from_slice(bytes));
+            let missing = || {
+                Error::new(
+                    ErrorKind::Unauthenticated,
+                    "this test keeps no such credential",
+                )
+            };
+            let answer = found.ok_or_else(missing);
+            Box::pin(async move { answer })
+        })
     }
 
     /// The temporary folder that all others lie in.
@@ -110,6 +185,39 @@ impl std::fmt::Debug for TestOpening {
         f.debug_struct("TestOpening")
             .field("root", &self.root)
             .finish_non_exhaustive()
+    }
+}
+
+/// What providers keep between runs, in memory.
+#[derive(Default)]
+pub struct MemoryCache(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl MemoryCache {
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many credentials are kept.
+    pub fn len(&self) -> usize {
+        self.kept().len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[async_trait]
+impl CredentialCache for MemoryCache {
+    async fn get(&self, key: &str) -> Result<Option<SecretValue>> {
+        let kept = self.kept();
+        Ok(kept.get(key).map(|bytes| SecretValue::from_slice(bytes)))
+    }
+
+    async fn put(&self, key: &str, value: &SecretValue) -> Result<()> {
+        self.kept().insert(key.to_owned(), value.expose().to_vec());
+        Ok(())
     }
 }
 

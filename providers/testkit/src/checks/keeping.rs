@@ -155,7 +155,13 @@ pub(super) fn a_history_that_is_not_declared_is_refused(stage: &Stage<'_>) -> Ou
         "reading a version: {}",
         became(&earlier)
     );
-    let pruned = store.prune(&a, 1);
+    Ok(())
+}
+
+pub(super) fn pruning_that_is_not_declared_is_refused(stage: &Stage<'_>) -> Outcome {
+    let a = name("A");
+    stage.plant(&[("A", &value("a"))])?;
+    let pruned = stage.open().prune(&a, 1);
     ensure!(
         is(&pruned, ErrorKind::Unsupported),
         "pruning: {}",

@@ -103,7 +103,9 @@ checks! {
 
     keeping::a_history_tells_every_state_newest_first if |can| writes(can) && can.history;
     keeping::every_state_of_the_history_is_read_back if |can| writes(can) && can.history;
-    keeping::pruning_forgets_all_but_the_newest_states if |can| writes(can) && can.history;
+    keeping::pruning_forgets_all_but_the_newest_states if |can| writes(can) && can.history && can.prune;
+    keeping::pruning_that_is_not_declared_is_refused if |can| !can.prune;
+    reading::a_name_over_the_limit_is_refused if |can| writes(can) && can.limits.name_bytes.is_some();
     keeping::a_history_that_is_not_declared_is_refused if |can| !can.history;
     keeping::an_operation_repeated_takes_effect_once if |can| writes(can) && can.idempotent;
     keeping::a_guarded_operation_repeated_is_no_conflict if |can| compares(can) && can.idempotent;

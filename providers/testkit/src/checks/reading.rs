@@ -136,8 +136,9 @@ pub(super) fn all_that_is_there_is_read_and_listed_once(stage: &Stage<'_>) -> Ou
 }
 
 pub(super) fn odd_names_are_names_like_others(stage: &Stage<'_>) -> Outcome {
-    let long = "L".repeat(Name::MAX_BYTES);
-    let almost = "L".repeat(Name::MAX_BYTES - 1);
+    let most = stage.can.limits.name_bytes.unwrap_or(Name::MAX_BYTES);
+    let long = "L".repeat(most);
+    let almost = "l".repeat(most - 1);
     let names = [
         "_", "__", "_0", "a", "A", "aB", "Ab", "export", "null", "true", "PATH", "IFS", "CON",
         "version", "secrets", "data", &almost, &long,
@@ -157,6 +158,21 @@ pub(super) fn odd_names_are_names_like_others(stage: &Stage<'_>) -> Outcome {
         );
     }
     ensure!(store.list()?.len() == names.len(), "some are not listed");
+    Ok(())
+}
+
+pub(super) fn a_name_over_the_limit_is_refused(stage: &Stage<'_>) -> Outcome {
+    let most = stage.can.limits.name_bytes.unwrap_or(Name::MAX_BYTES);
+    let long = name(&"L".repeat(most + 1));
+    let store = stage.open();
+    let answer = store.put(&long, &value("x"));
+    ensure!(
+        is(&answer, ErrorKind::Unsupported),
+        "a name over the limit: {}",
+        became(&answer)
+    );
+    ensure!(store.list()?.is_empty(), "it was refused and written");
+    ensure!(store.lacks(&long)?, "a read of it is no absence");
     Ok(())
 }
 

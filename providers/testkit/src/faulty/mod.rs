@@ -105,6 +105,10 @@ faults! {
         a_read_only_store_refuses_every_write;
     UnderDeclaresHistory over whole => Declares(|can| can.history = false); caught by
         a_history_that_is_not_declared_is_refused;
+    UnderDeclaresPruning over whole => Declares(|can| can.prune = false); caught by
+        pruning_that_is_not_declared_is_refused;
+    UnderDeclaresNames over whole => Declares(|can| can.limits.name_bytes = Some(40)); caught by
+        a_name_over_the_limit_is_refused;
     UnderDeclaresRestore over whole => Declares(|can| can.restore = false); caught by
         a_restore_that_is_not_declared_is_refused a_deletion_is_told_from_absence_where_declared;
     UnderDeclaresIdempotence over whole => Declares(|can| can.idempotent = false); caught by
@@ -123,6 +127,10 @@ faults! {
         Declares(|can| can.limits.value_bytes = None); caught by a_value_of_64_kib_is_held_or_refused;
     OverDeclaresHistory over |can| can.history = false => Declares(|can| can.history = true); caught by
         a_history_tells_every_state_newest_first every_state_of_the_history_is_read_back;
+    OverDeclaresPruning over |can| can.prune = false => Declares(|can| can.prune = true); caught by
+        pruning_forgets_all_but_the_newest_states;
+    OverDeclaresNames over |can| can.limits.name_bytes = Some(40) => Declares(|can| can.limits.name_bytes = None);
+        caught by odd_names_are_names_like_others;
     OverDeclaresRestore over |can| can.restore = false => Declares(|can| can.restore = true); caught by
         a_deleted_secret_is_restored_where_declared a_deletion_is_told_from_absence_where_declared;
     OverDeclaresPolls over |can| can.cheap_poll = false => Declares(|can| can.cheap_poll = true); caught by

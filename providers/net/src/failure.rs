@@ -1,0 +1,104 @@
+//! Why a request got no answer, and whether it may have had an effect.
+
+use std::error::Error as StdError;
+
+use secrets_api::{Error, ErrorKind};
+
+/// What the request was to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing is changed by it: it may be sent again.
+    Read,
+    /// It changes something.
+    Write,
+}
+
+/// The error of a request that got no answer. The request's own address is kept out: a query may
+/// hold a value.
+pub fn failed(error: reqwest::Error, sent: Sent) -> Error {
+    let error = error.without_url();
+    let text = causes(&error);
+    if error.is_builder() {
+        return Error::new(ErrorKind::InvalidConfig, "the request cannot be made");
+    }
+    if error.is_connect() {
+        if let Some(why) = distrusted(&text) {
+            return Error::new(
+                ErrorKind::Untrusted,
+                format!("the server's certificate is not trusted: {why}"),
+            )
+            .with_hint(
+                "name the authority that signed it: SSL_CERT_FILE=ca.pem (Vault: VAULT_CACERT)",
+            );
+        }
+        let message = match plain_reason(&text) {
+            Some(why) => format!("the server cannot be reached: {why}"),
+            None => "the server cannot be reached".to_owned(),
+        };
+        return Error::new(ErrorKind::Unavailable, message)
+            .with_hint("is the address right, and is the server up?");
+    }
+    let message = if error.is_timeout() {
+        "the server did not answer in time"
+    } else {
+        "the connection ended before the answer"
+    };
+    match sent {
+        Sent::Read => Error::new(ErrorKind::Unavailable, message),
+        Sent::Write => Error::new(ErrorKind::OutcomeUnknown, message),
+    }
+}
+
+/// The messages of the error and its causes. Those of reqwest, hyper and rustls hold no part of a
+/// body.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text.to_lowercase()
+}
+
+/// What is wrong with the certificate, in rustls' words.
+fn distrusted(text: &str) -> Option<&'static str> {
+    [
+        ("unknownissuer", "nobody we trust has signed it"),
+        ("not valid for name", "it is not for this host"),
+        ("notvalidforname", "it is not for this host"),
+        ("expired", "it has expired"),
+        ("notvalidyet", "it is not valid yet"),
+        ("not valid yet", "it is not valid yet"),
+        ("revoked", "it was revoked"),
+        (
+            "caused as end entity",
+            "it is an authority's own certificate",
+        ),
+        ("causedasendentity", "it is an authority's own certificate"),
+        ("invalid peer certificate", "it cannot be verified"),
+    ]
+    .into_iter()
+    .find(|(sign, _)| text.contains(sign))
+    .map(|(_, why)| why)
+}
+
+/// What went wrong below TLS, in a word.
+fn plain_reason(text: &str) -> Option<&'static str> {
+    [
+        ("connection refused", "the connection was refused"),
+        ("dns error", "its name is not known"),
+        ("failed to lookup", "its name is not known"),
+        ("timed out", "no connection in time"),
+        ("no route", "there is no way to it"),
+        ("unreachable", "there is no way to it"),
+        ("invalidcontenttype", "it does not speak TLS at this port"),
+        ("corrupt message", "it does not speak TLS at this port"),
+        ("received fatal alert", "it refused our TLS"),
+        ("reset by peer", "the connection was reset"),
+    ]
+    .into_iter()
+    .find(|(sign, _)| text.contains(sign))
+    .map(|(_, why)| why)
+}

@@ -1,0 +1,224 @@
+//! What a server answered, and what its refusals mean.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use secrets_api::{Error, ErrorKind, Result, Zeroizing};
+use secrets_net::Sent;
+use serde::Deserialize;
+
+/// One answer, whatever its status.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// How soon a call that met a cluster without a leader may be made again.
+const SOON: Duration = Duration::from_millis(250);
+
+impl Answer {
+    /// The body, read as JSON.
+    ///
+    /// # Errors
+    /// `InvalidData`: what answers is no Vault. Nothing of the body is repeated.
+    pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|_| {
+            let what = "the server's answer is not what Vault or OpenBao answers";
+            Error::new(ErrorKind::InvalidData, what)
+                .with_hint("does the address lead to the server itself, or to a page before it?")
+        })
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The server's own messages. Those of Vault name paths and rules, never a value; what does not
+    /// look like one of them is left out.
+    fn messages(&self) -> Vec<String> {
+        #[derive(Deserialize)]
+        struct Refusal {
+            #[serde(default)]
+            errors: Vec<String>,
+        }
+        let refusal: Option<Refusal> = serde_json::from_slice(&self.body).ok();
+        refusal.map(|r| r.errors).unwrap_or_default()
+    }
+
+    pub(crate) fn says(&self, part: &str) -> bool {
+        self.messages().iter().any(|text| text.contains(part))
+    }
+
+    /// Whether the token itself was refused, rather than this one request. Vault and OpenBao
+    /// answer a token they do not know with a bare "permission denied" (newer ones add "invalid
+    /// token"), and a missing policy with a list of one error.
+    pub(crate) fn refuses_token(&self) -> bool {
+        let messages = self.messages();
+        let bare = |text: &String| text == "permission denied" || text.contains("invalid token");
+        matches!(self.status, 401 | 403) && messages.iter().any(bare)
+            || self.status == 400 && self.says("missing client token")
+    }
+
+    /// What the refusal means.
+    pub(crate) fn refusal(&self, sent: Sent) -> Error {
+        let unknown = |what: &str| match sent {
+            Sent::Read => Error::new(ErrorKind::Unavailable, what).with_retry_after(SOON),
+            Sent::Write => Error::new(ErrorKind::OutcomeUnknown, what),
+        };
+        if self.refuses_token() {
+            return Error::new(
+                ErrorKind::Unauthenticated,
+                "the token is not valid: it has expired, was revoked, or is another server's",
+            )
+            .with_hint("log in again: `vault login` or `bao login`, or set VAULT_TOKEN");
+        }
+        match self.status {
+            403 => Error::new(
+                ErrorKind::PermissionDenied,
+                "our policies do not allow this",
+            )
+            .with_hint("`secrets doctor --policy` prints the least policy"),
+            404 if self.says("no handler for route") => Error::new(
+                ErrorKind::InvalidConfig,
+                "there is no secrets engine at this mount",
+            )
+            .with_hint("`vault secrets list` shows the mounts; is the namespace right?"),
+            400 if self.says("check-and-set") => {
+                Error::new(ErrorKind::Conflict, "it was changed by someone else")
+            }
+            400 if self.says("Upgrading from non-versioned") => {
+                passing("the engine is being prepared")
+            }
+            412 => passing("the server has not caught up yet"),
+            413 => Error::unsupported("the server takes no request of this size"),
+            429 => {
+                let error = Error::new(
+                    ErrorKind::RateLimited,
+                    "the server asks to be called less often",
+                );
+                match self.retry_after() {
+                    Some(wait) => error.with_retry_after(wait),
+                    None => error,
+                }
+            }
+            _ if self.says("Vault is sealed")
+                || self.says("OpenBao is sealed")
+                || self.status == 503 =>
+            {
+                let error =
+                    Error::new(ErrorKind::Unavailable, "the server is sealed, or not ready");
+                error.with_hint("whoever holds the keys: `vault operator unseal`")
+            }
+            500 if self.says("active cluster node not found") || self.says("node not active") => {
+                passing("the cluster has no leader at the moment")
+            }
+            500 if self.says("too large") => {
+                Error::unsupported("the value is larger than the server's storage takes")
+            }
+            500.. => unknown("the server failed"),
+            status => Error::new(
+                ErrorKind::Unexpected,
+                format!("the server answered {status}"),
+            ),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers.get("retry-after")?.to_str().ok()?;
+        text.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// Something that passes by itself, soon.
+fn passing(what: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, what).with_retry_after(SOON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            headers: HeaderMap::new(),
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_its_kind() {
+        use ErrorKind::*;
+        for (status, body, sent, kind) in [
+            (
+                403,
+                r#"{"errors":["permission denied"]}"#,
+                Sent::Read,
+                Unauthenticated,
+            ),
+            (
+                403,
+                r#"{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}"#,
+                Sent::Read,
+                Unauthenticated,
+            ),
+            (
+                403,
+                r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#,
+                Sent::Write,
+                PermissionDenied,
+            ),
+            (
+                400,
+                r#"{"errors":["missing client token"]}"#,
+                Sent::Read,
+                Unauthenticated,
+            ),
+            (
+                400,
+                r#"{"errors":["check-and-set parameter did not match the current version"]}"#,
+                Sent::Write,
+                Conflict,
+            ),
+            (429, r#"{"errors":[]}"#, Sent::Write, RateLimited),
+            (
+                503,
+                r#"{"errors":["Vault is sealed"]}"#,
+                Sent::Write,
+                Unavailable,
+            ),
+            (
+                500,
+                r#"{"errors":["local node not active but active cluster node not found"]}"#,
+                Sent::Write,
+                Unavailable,
+            ),
+            (
+                500,
+                r#"{"errors":["internal error"]}"#,
+                Sent::Read,
+                Unavailable,
+            ),
+            (
+                500,
+                r#"{"errors":["internal error"]}"#,
+                Sent::Write,
+                OutcomeUnknown,
+            ),
+            (502, "<html>canary</html>", Sent::Write, OutcomeUnknown),
+            (
+                404,
+                r#"{"errors":["no handler for route \"x/data/y\". route entry not found."]}"#,
+                Sent::Read,
+                InvalidConfig,
+            ),
+            (413, "", Sent::Write, Unsupported),
+            (418, "canary", Sent::Read, Unexpected),
+        ] {
+            let error = answer(status, body).refusal(sent);
+            assert_eq!(error.kind(), kind, "{status} {body}");
+            assert!(!format!("{error:?}").contains("canary"));
+        }
+    }
+}

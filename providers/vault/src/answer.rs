@@ -87,7 +87,7 @@ impl Answer {
             400 if self.says("check-and-set") => {
                 Error::new(ErrorKind::Conflict, "it was changed by someone else")
             }
-            400 if self.says("Upgrading from non-versioned") => {
+            400 if self.says("from non-versioned to versioned") => {
                 passing("the engine is being prepared")
             }
             412 => passing("the server has not caught up yet"),

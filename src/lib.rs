@@ -12,6 +12,7 @@
 //! | [`session`] | one run: what surrounds it, who prints, the stores it opens | |
 //! | [`stack`] | the opened layers of an environment: read at once, merged, written one by one | |
 //! | [`layers`] | retry, timeout, concurrency limit and trace around every provider | be repeated elsewhere |
+//! | `leases` | credentials that a store issues for a time | issue one but for `exec` |
 //! | [`exec`] | the child's environment, and names that hijack a process | start a second process |
 //! | [`generate`] | kinds of credentials, drawn without bias | use `%` on a random number |
 //! | [`django`] | a Django project as `init` needs to know it | run the project's code |
@@ -61,6 +62,7 @@ pub mod formats;
 pub mod generate;
 pub mod identity;
 pub mod layers;
+mod leases;
 pub mod manifest;
 mod missing;
 pub mod printer;

@@ -9,6 +9,7 @@ use secrets_platform::files;
 
 use crate::choice::Chosen;
 use crate::exit::{Exit, Failure, Result};
+use crate::leases::{self, Issued};
 use crate::manifest::trust::{self, Record};
 use crate::session::Session;
 use crate::settings::Settings;
@@ -145,7 +146,23 @@ fn from_files(
     Ok(())
 }
 
-/// Resolves them.
+/// What a command is started with.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The values, by name.
+    pub secrets: BTreeMap<Name, SecretValue>,
+    stack: Stack,
+    issued: Vec<Issued>,
+}
+
+impl Resolved {
+    /// Ends what was issued for a command that is not started.
+    pub fn give_back(&self, session: &Session) {
+        leases::end(session, &self.stack, &self.issued);
+    }
+}
+
+/// Resolves what is kept; nothing is issued.
 ///
 /// # Errors
 /// A store that is not there, a layer that cannot be read, a required name without a value, an
@@ -156,11 +173,50 @@ pub fn resolve(
     chosen: &Chosen,
 ) -> Result<BTreeMap<Name, SecretValue>> {
     let stack = session.open_to_read(settings)?;
+    kept(session, settings, chosen, &stack, &[])
+}
+
+/// The same for a command that is about to start: credentials are issued, once nothing else stands
+/// in the way.
+///
+/// # Errors
+/// As [`resolve`], and what a store that issues answers.
+pub fn resolve_to_start(
+    session: &Session,
+    settings: &Settings,
+    chosen: &Chosen,
+) -> Result<Resolved> {
+    let stack = session.open_to_read(settings)?;
+    let wanted = leases::wanted(session, &stack, chosen)?;
+    let mut secrets = kept(session, settings, chosen, &stack, &wanted)?;
+    let issued = leases::issue(session, &stack, wanted.iter().map(|(layer, _)| *layer))?;
+    for (name, value) in issued.iter().flat_map(|one| &one.items) {
+        if chosen.holds(name) {
+            let held = secrets.entry(name.clone());
+            held.or_insert_with(|| value.duplicate());
+        }
+    }
+    Ok(Resolved {
+        secrets,
+        stack,
+        issued,
+    })
+}
+
+/// What is kept in the stores, in files and in the manifest. `issued` is what will come beside it, by the
+/// layer that issues it: over what lower layers hold, under what higher ones do not.
+fn kept(
+    session: &Session,
+    settings: &Settings,
+    chosen: &Chosen,
+    stack: &Stack,
+    issued: &[(usize, Vec<Name>)],
+) -> Result<BTreeMap<Name, SecretValue>> {
     let spinner = session.printer.spinner("reading secrets");
     let merged = session.block_on(stack.read(&session.cx(), settings, Select::All))?;
     drop(spinner);
     // What was named on the command line comes first; else a name that is missing says more.
-    let absent = match absent(session, settings, &stack, &merged) {
+    let absent = match absent(session, settings, stack, &merged) {
         Some(failure) if !session.globals.store.is_empty() => return Err(failure),
         other => other,
     };
@@ -171,21 +227,28 @@ pub fn resolve(
             names.join(", ")
         ));
     }
+    let issuer = |name: &Name| {
+        let by = |(_, names): &&(usize, Vec<Name>)| names.contains(name);
+        issued.iter().rev().find(by).map(|(layer, _)| *layer)
+    };
     let mut secrets: BTreeMap<Name, SecretValue> = merged
         .items
         .into_iter()
+        .filter(|(name, held)| issuer(name).is_none_or(|layer| held.layer > layer))
         .map(|(name, held)| (name, held.stored.value))
         .collect();
     from_files(session, settings, chosen, &mut secrets)?;
     for (name, secret) in &settings.manifest.secrets {
-        if let (Some(default), Ok(name)) = (&secret.default, Name::new(name)) {
+        if let (Some(default), Ok(name)) = (&secret.default, Name::new(name))
+            && issuer(&name).is_none()
+        {
             secrets
                 .entry(name)
                 .or_insert_with(|| SecretValue::from_slice(default.as_bytes()));
         }
     }
     let missing: Vec<_> = settings
-        .missing(|n| secrets.contains_key(n))
+        .missing(|n| secrets.contains_key(n) || issuer(n).is_some())
         .filter(|n| chosen.holds(n))
         .collect();
     if let Some(first) = missing.first() {
@@ -207,7 +270,10 @@ pub fn resolve(
     if let Some(absent) = absent {
         return Err(absent);
     }
-    chosen.check(secrets.keys(), |name| settings.declares(name))?;
+    let names = secrets
+        .keys()
+        .chain(issued.iter().flat_map(|(_, names)| names));
+    chosen.check(names, |name| settings.declares(name))?;
     secrets.retain(|name, _| chosen.holds(name));
     Ok(secrets)
 }

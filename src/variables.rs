@@ -30,6 +30,25 @@ pub const PATH: &str = "PATH";
 /// The terminal's kind; `dumb` has no colour.
 pub const TERM: &str = "TERM";
 
+/// The address of the Vault or OpenBao server.
+pub const VAULT_ADDR: &str = "VAULT_ADDR";
+/// The token for it.
+pub const VAULT_TOKEN: &str = "VAULT_TOKEN";
+/// Its namespace.
+pub const VAULT_NAMESPACE: &str = "VAULT_NAMESPACE";
+/// The authority that signed its certificate.
+pub const VAULT_CACERT: &str = "VAULT_CACERT";
+/// A certificate to log in by.
+pub const VAULT_CLIENT_CERT: &str = "VAULT_CLIENT_CERT";
+/// Its key.
+pub const VAULT_CLIENT_KEY: &str = "VAULT_CLIENT_KEY";
+/// Where the servers' command line keeps its configuration.
+pub const VAULT_CONFIG_PATH: &str = "VAULT_CONFIG_PATH";
+/// Refused: secrets go over no connection that is not verified.
+pub const VAULT_SKIP_VERIFY: &str = "VAULT_SKIP_VERIFY";
+/// The authorities that are trusted instead of the system's.
+pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+
 /// The user's name, where a login puts it.
 pub const USER: &str = "USER";
 /// The same, on other systems.
@@ -70,5 +89,38 @@ pub const TABLE: &[(&str, &str)] = &[
     (
         XDG_RUNTIME_DIR,
         "where `secrets edit` puts its file, in memory; else `/dev/shm`",
+    ),
+    (
+        VAULT_ADDR,
+        "the Vault or OpenBao server, where the manifest names no addresses; BAO_ADDR comes first, as with all of these",
+    ),
+    (
+        VAULT_TOKEN,
+        "the token for it; else that of the token helper, or of `~/.vault-token`. Does not reach the command of `exec`",
+    ),
+    (
+        VAULT_NAMESPACE,
+        "its namespace, where the store's address names none",
+    ),
+    (
+        VAULT_CACERT,
+        "a PEM file: the authority that signed its certificate",
+    ),
+    (
+        VAULT_CLIENT_CERT,
+        "a PEM file: the certificate of a login by `cert`, with VAULT_CLIENT_KEY",
+    ),
+    (VAULT_CLIENT_KEY, "a PEM file: that certificate's key"),
+    (
+        VAULT_CONFIG_PATH,
+        "the server's own command line's configuration, where a token helper is named; default `~/.vault`",
+    ),
+    (
+        VAULT_SKIP_VERIFY,
+        "refused if it is on: no secret goes over a connection that is not verified",
+    ),
+    (
+        SSL_CERT_FILE,
+        "a PEM file: the authorities that are trusted in place of the system's",
     ),
 ];

@@ -10,8 +10,9 @@ use crate::choice::Chosen;
 use crate::exec::environment::{self, Keep, Rules};
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::Choice;
-use crate::resolve::resolve;
+use crate::resolve::{Resolved, resolve_to_start};
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::variables;
 
 /// Run a command with the environment's secrets in its environment
@@ -42,7 +43,15 @@ impl Args {
     /// Runs it; returns only if the command could not be started.
     pub fn run(self, session: &Session) -> Result<Exit> {
         let settings = session.settings()?;
-        let secrets = resolve(session, &settings, &Chosen::new(&self.choice))?;
+        let resolved = resolve_to_start(session, &settings, &Chosen::new(&self.choice))?;
+        let started = self.start(session, &settings, &resolved);
+        // Whoever comes back has not become the command.
+        resolved.give_back(session);
+        started
+    }
+
+    fn start(self, session: &Session, settings: &Settings, resolved: &Resolved) -> Result<Exit> {
+        let secrets = &resolved.secrets;
         // What a name has anyway takes nothing over: `env:` as a layer hands PATH on as it was.
         let inherited = |name: &&Name| {
             let present = session.surroundings.variable(name.as_str());

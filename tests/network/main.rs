@@ -3,4 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod recipes;
+#[path = "../program/support.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod sandbox;
 mod support;

@@ -10,7 +10,7 @@ use secrets_api::{Ctx, Name, Provider, SecretValue, StoreUri};
 use secrets_testkit::opening::TestOpening;
 
 /// Opens `uri` in layers that give each call `timeout`.
-pub fn layered(opening: &TestOpening, uri: &str, timeout: Duration) -> Arc<dyn Provider> {
+pub(crate) fn layered(opening: &TestOpening, uri: &str, timeout: Duration) -> Arc<dyn Provider> {
     let uri = StoreUri::parse(uri).unwrap();
     let entry = secrets::registry::find(uri.scheme()).unwrap();
     let provider = entry.open(&opening.opening(&uri)).unwrap();
@@ -20,14 +20,14 @@ pub fn layered(opening: &TestOpening, uri: &str, timeout: Duration) -> Arc<dyn P
 }
 
 /// A new operation; the layers give each call its own time.
-pub fn cx() -> Ctx {
+pub(crate) fn cx() -> Ctx {
     Ctx::within(Duration::from_secs(600))
 }
 
-pub fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-pub fn value(text: &str) -> SecretValue {
+pub(crate) fn value(text: &str) -> SecretValue {
     SecretValue::from_slice(text.as_bytes())
 }

@@ -15,9 +15,12 @@ import sys
 import tempfile
 import time
 
+import bench_network
+
 ROOT = sys.argv[1]
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 300
-SECRETS = os.path.join(ROOT, "target/release/secrets")
+SECRETS = os.path.join(ROOT, "target/bench/secrets-embedded")
+FULL = os.path.join(ROOT, "target/bench/secrets")
 TOOLS = os.path.join(ROOT, "target/tools")
 
 
@@ -94,6 +97,8 @@ def main():
     dotenvx = os.path.join(TOOLS, "npm/node_modules/.bin/dotenvx")
     if os.path.exists(dotenvx):
         compare("the same beside `dotenvx run`", exec_true, [shutil.which("env"), dotenvx, "run", "--quiet", "--", "true"], 1.0, max(20, ROUNDS // 10))
+    compare("`exec` from the `.env` with all providers built in, beside the embedded ones alone",
+            [FULL, "exec", "--", "true"], exec_true, 1.05)
     missing = [] if os.path.exists(dotenvx) else ["dotenvx"]
     for peer, command in {"secretspec": ["run", "--", "true"], "teller": ["run", "--", "true"], "fnox": ["exec", "--", "true"]}.items():
         found = shutil.which(peer)
@@ -123,6 +128,9 @@ def main():
     held = statistics.median(peak([example, "--hold", big], environment) - peak([example, "--hold"], environment) for _ in range(15))
     share = held * 1024 * 1024 / os.path.getsize(big)
     size = os.path.getsize(SECRETS) / 1024 / 1024
+    full_size = os.path.getsize(FULL) / 1024 / 1024
+    network_rows, network_verdicts = bench_network.Bench(ROOT, FULL, ROUNDS).run()
+    verdicts.extend(network_verdicts)
     figures = [
         ("one million Django keys", f"{million:.0f} ms", "< 1000 ms", million < 1000),
         ("reading a 10,000-line `.env`", f"{timing['parse_ms']:.1f} ms", "< 10 ms", timing["parse_ms"] < 10),
@@ -133,6 +141,7 @@ def main():
         ("peak memory of `exec` from the `.env`", f"{memory:.1f} MiB", "< 10 MiB", memory < 10),
         ("peak memory of `exec` from `local:`", f"{local_memory:.1f} MiB", "< 10 MiB", local_memory < 10),
         ("the stripped program, embedded providers and the keyring", f"{size:.1f} MiB", "< 8 MiB", size < 8),
+        ("the same with all providers", f"{full_size:.1f} MiB", "< 30 MiB", full_size < 30),
     ]
     with open(os.path.join(ROOT, "docs/benchmarks.md"), "w", encoding="utf-8") as out:
         out.write("# Benchmarks\n\nMade by `scripts/bench`; do not edit. Commands are run in turn, and the ratio is the median of the\n"
@@ -149,6 +158,9 @@ def main():
             out.write(f"| {what} | {measured} | {wanted} | {'yes' if held else '**no**'} |\n")
             print(what, measured, wanted, held)
             verdicts.append(held)
+        out.write(bench_network.TEXT)
+        for row in network_rows:
+            out.write("| " + " | ".join(row) + " |\n")
     shutil.rmtree(folder)
     print("docs/benchmarks.md written")
     if not all(verdicts):

@@ -16,6 +16,18 @@ import tempfile
 import time
 import urllib.request
 
+TEXT = """
+## Stores on a network
+
+`secrets exec --store STORE -- true` through a proxy that adds 25 ms each way and counts. A flight is what the
+client sends before it has to wait: a TLS 1.3 handshake is one, a request after it another. *Deepest* is the
+most flights of one connection; *× least* is the whole time over the flights the protocol cannot do without, at
+50 ms each. OpenBao is the real server; moto stands for AWS, and takes a time of its own; Azure and Google are our
+own fakes.
+
+| what | time | connections | deepest | flights | × least | CPU | peak | wanted | held |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
 DELAY = 25
 ROUND_TRIP = 2 * DELAY
 
@@ -119,7 +131,9 @@ class Bench:
         wall, counted, cpu, memory = measure(command, environment, proxy, self.rounds)
         least = most_deep * ROUND_TRIP
         ratio = wall / least
-        held = counted["connections"] <= most_connections and counted["deepest"] <= most_deep
+        # Sixteen connections do not share a thousand requests quite evenly.
+        slack = 4 if most_deep > 16 else 0
+        held = counted["connections"] <= most_connections and counted["deepest"] <= most_deep + slack
         held = held and (time_limit is None or ratio <= time_limit)
         held = held and (cpu_limit is None or cpu < cpu_limit) and (memory_limit is None or memory < memory_limit)
         wanted = f"≤ {most_connections} connections, ≤ {most_deep} deep"
@@ -198,23 +212,16 @@ class Bench:
         self.beside("the same beside `bao kv get`", ours,
                     [bao, "kv", "get", "-format=json", "secret/shop/production"], environment, proxy)
         self.row("OpenBao, 1,000 at paths of their own (one list, then 16 at once)", "vault:secret/shop/each?layout=each",
-                 environment, proxy, 16, 2 + (1000 + 15) // 16, None, 300, 40)
+                 environment, proxy, 17, 2 + (1000 + 15) // 16, 1.15, 300, 40)
 
         project = os.path.join(self.folder, "approle")
         os.mkdir(project)
         with open(os.path.join(project, "secret-id"), "w", encoding="ascii") as file:
             file.write(secret_id)
-        with open(os.path.join(project, "secrets.toml"), "w", encoding="utf-8") as file:
-            file.write(f'[stores.hq]\nuri = "vault:secret/shop/production"\naddresses = ["{address}"]\n'
-                       f'auth = {{ method = "approle", role-id = "{role}", secret-id = "file:secret-id" }}\n'
-                       '[environments.dev]\nsource = ["hq"]\n')
-        here = os.getcwd()
-        os.chdir(project)
-        environment = self.environment(VAULT_CACERT=ca)
-        shown = subprocess.run([self.secrets, "trust", "--json"], env=environment, capture_output=True, check=False)
-        environment["SECRETS_TRUST"] = json.loads(shown.stdout)["digest"]
-        self.row("the same document, with a login by AppRole", "hq", environment, proxy, 1, 3, 1.15)
-        os.chdir(here)
+        stores = (f'[stores.hq]\nuri = "vault:secret/shop/production"\naddresses = ["{address}"]\n'
+                  f'auth = {{ method = "approle", role-id = "{role}", secret-id = "file:secret-id" }}\n')
+        self.in_project(project, stores, {"VAULT_CACERT": ca}, lambda environment: self.row(
+            "the same document, with a login by AppRole", "hq", environment, proxy, 1, 3, 1.15))
 
     # AWS, by moto
 
@@ -232,32 +239,59 @@ class Bench:
         environment = {**direct, "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"http://{proxy.address}"}
         self.row("AWS (moto, plain HTTP), a document of 20", "aws:bench/document", environment, proxy, 1, 1)
         self.row("AWS (moto), 20 secrets", "aws:bench/twenty?layout=each", environment, proxy, 1, 1)
-        self.row("AWS (moto), 1,000 secrets", "aws:bench/each?layout=each", environment, proxy, 1, 50, None, 300, 40)
+        # moto ends the connection after each answer: fifty requests are fifty connections here.
+        self.row("AWS (moto), 1,000 secrets: 50 requests", "aws:bench/each?layout=each", environment, proxy, 50, 50, None, 300, 40)
 
     def fill(self, store, count, environment):
         text = json.dumps(self.document(count)).encode()
         subprocess.run([self.secrets, "import", "-", "--format", "json", "--store", store, "--yes", "-q"],
-                       env=environment, input=text, check=True)
+                       env=environment, input=text, check=True, capture_output=True)
 
     # Azure and Google, by our own fakes
 
     def fakes(self):
         program = os.path.join(self.root, "target/release/examples/fake")
-        for service, label in (("azure", "Azure (our fake, TLS)"), ("gcp", "Google (our fake, plain HTTP)")):
+        services = (("azure", "Azure (our fake, TLS; its login is not delayed)", "azure:bench/{}"),
+                    ("gcp", "Google (our fake, plain HTTP)", "gcp:bench/{}"))
+        for service, label, uri in services:
             fake = self.processes.start([program, service], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             told = json.loads(fake.stdout.readline())
-            direct = self.environment(**told["variables"])
-            for name, count in (("twenty", 20), ("thousand", 1000)):
-                self.fill(told[name], count, direct)
-            proxy = Proxy(self.processes, self.root, told["address"])
-            environment = {name: value.replace(told["address"], proxy.address).replace(
-                told.get("named", "\0"), told.get("named", "").rsplit(":", 1)[0] + ":" + proxy.address.rsplit(":", 1)[1])
-                for name, value in direct.items()}
-            before = told["flights_before"]
-            for name, count in (("twenty", 20), ("thousand", 1000)):
-                deep = before + 1 + (count + 15) // 16
-                limits = (None, 300, 40) if count == 1000 else (None, None, None)
-                self.row(f"{label}, {count:,} secrets".replace(",000", ",000"), told[name], environment, proxy, 17, deep, *limits)
+            proxy = Proxy(self.processes, self.root, told["listens"])
+            # The certificate is for a name: the proxy is spoken to by it, at another port.
+            own_port = told["listens"].rsplit(":", 1)[1]
+            delayed = told["address"].replace(f":{own_port}", ":" + proxy.address.rsplit(":", 1)[1])
+            project = os.path.join(self.folder, service)
+            os.mkdir(project)
+            stores = ""
+            for name in ("twenty", "thousand"):
+                for kind, address in (("direct", told["address"]), ("delayed", delayed)):
+                    stores += f'[stores.{name}-{kind}]\nuri = "{uri.format(name)}"\naddresses = ["{address}"]\n'
+                    if "method" in told:
+                        stores += f'auth = {{ method = "{told["method"]}" }}\n'
+            self.in_project(project, stores, told["variables"], lambda environment: self.rows_of(label, environment, proxy, service))
+
+    def in_project(self, project, stores, variables, then):
+        """Runs `then` in a folder whose manifest names these stores, and is trusted."""
+        with open(os.path.join(project, "secrets.toml"), "w", encoding="utf-8") as file:
+            file.write(stores + '[environments.dev]\nsource = ["env:"]\n')
+        here = os.getcwd()
+        os.chdir(project)
+        environment = self.environment(**variables)
+        shown = subprocess.run([self.secrets, "trust", "--json"], env=environment, capture_output=True, check=False)
+        environment["SECRETS_TRUST"] = json.loads(shown.stdout)["digest"]
+        then(environment)
+        os.chdir(here)
+
+    def rows_of(self, label, environment, proxy, service):
+        handshake = 1 if service == "azure" else 0
+        # Azure's challenge is one request more.
+        challenge = 1 if service == "azure" else 0
+        for name, count in (("twenty", 20), ("thousand", 1000)):
+            self.fill(f"{name}-direct", count, environment)
+            # Further pages of the list are asked for beside the values.
+            deep = handshake + challenge + 1 + (count + 15) // 16
+            limits = (None, 300, 40) if count == 1000 else (None, None, None)
+            self.row(f"{label}, {count:,} secrets", f"{name}-delayed", environment, proxy, 17, deep, *limits)
 
     def run(self):
         try:

@@ -45,6 +45,12 @@ pub const PROVIDERS: &[Entry] = &[
     Entry { scheme: secrets_vault::SCHEME, example: "vault:secret/shop/production", reach: Reach::Beyond, open: secrets_vault::open },
     #[cfg(feature = "vault")]
     Entry { scheme: secrets_vault::DYNAMIC_SCHEME, example: "vault-dynamic:database/creds/shop", reach: Reach::Beyond, open: secrets_vault::open_dynamic },
+    #[cfg(feature = "aws")]
+    Entry { scheme: secrets_aws::SCHEME, example: "aws:shop/production", reach: Reach::Beyond, open: secrets_aws::open },
+    #[cfg(feature = "azure")]
+    Entry { scheme: secrets_azure::SCHEME, example: "azure:shop-production", reach: Reach::Beyond, open: secrets_azure::open },
+    #[cfg(feature = "gcp")]
+    Entry { scheme: secrets_gcp::SCHEME, example: "gcp:shop-project/production", reach: Reach::Beyond, open: secrets_gcp::open },
     #[cfg(feature = "memory")]
     Entry { scheme: secrets_memory::SCHEME, example: "memory:test", reach: Reach::Project, open: secrets_memory::open },
 ];
@@ -109,7 +115,10 @@ mod tests {
         feature = "keyring",
         feature = "env",
         feature = "memory",
-        feature = "vault"
+        feature = "vault",
+        feature = "aws",
+        feature = "azure",
+        feature = "gcp"
     ))]
     fn every_provider_folder_has_its_line() {
         let support = ["api", "net", "platform", "testkit"];

@@ -49,6 +49,25 @@ pub const VAULT_SKIP_VERIFY: &str = "VAULT_SKIP_VERIFY";
 /// The authorities that are trusted instead of the system's.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 
+/// The region of AWS stores.
+pub const AWS_REGION: &str = "AWS_REGION";
+/// The profile of the AWS configuration.
+pub const AWS_PROFILE: &str = "AWS_PROFILE";
+/// A key of AWS.
+pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+/// Where AWS Secrets Manager is.
+pub const AWS_ENDPOINT_URL_SECRETS_MANAGER: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
+/// The tenant of an Azure login.
+pub const AZURE_TENANT_ID: &str = "AZURE_TENANT_ID";
+/// Where Azure logins are made.
+pub const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+/// Where an App Service gives tokens.
+pub const IDENTITY_ENDPOINT: &str = "IDENTITY_ENDPOINT";
+/// A Google key file.
+pub const GOOGLE_APPLICATION_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+/// Where GitHub gives a job's token.
+pub const ACTIONS_ID_TOKEN_REQUEST_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
+
 /// The user's name, where a login puts it.
 pub const USER: &str = "USER";
 /// The same, on other systems.
@@ -122,5 +141,41 @@ pub const TABLE: &[(&str, &str)] = &[
     (
         SSL_CERT_FILE,
         "a PEM file: the authorities that are trusted in place of the system's",
+    ),
+    (
+        AWS_REGION,
+        "the region of AWS stores that name none; else AWS_DEFAULT_REGION, or the profile's",
+    ),
+    (
+        AWS_PROFILE,
+        "the profile in `~/.aws`; all that the AWS command line finds credentials by is read too",
+    ),
+    (
+        AWS_ACCESS_KEY_ID,
+        "a key, with AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+    ),
+    (
+        AWS_ENDPOINT_URL_SECRETS_MANAGER,
+        "where AWS Secrets Manager is, if not at AWS; else AWS_ENDPOINT_URL",
+    ),
+    (
+        AZURE_TENANT_ID,
+        "the tenant of an Azure login, with AZURE_CLIENT_ID and AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE",
+    ),
+    (
+        AZURE_AUTHORITY_HOST,
+        "where Azure logins are made, if not in the public cloud",
+    ),
+    (
+        IDENTITY_ENDPOINT,
+        "where an Azure App Service gives tokens, with IDENTITY_HEADER",
+    ),
+    (
+        GOOGLE_APPLICATION_CREDENTIALS,
+        "a file with Google credentials; else those of `gcloud` (CLOUDSDK_CONFIG), else the machine's (GCE_METADATA_HOST)",
+    ),
+    (
+        ACTIONS_ID_TOKEN_REQUEST_URL,
+        "where GitHub gives a job's token for a login by `jwt = \"github\"`, with ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     ),
 ];

@@ -77,7 +77,8 @@ impl Layered {
             let limited = error.kind() == ErrorKind::RateLimited;
             let passing = limited || error.kind() == ErrorKind::Unavailable;
             let asked = error.retry_after();
-            let wait = (passing && again == Again::Safe)
+            // A call that was refused for its rate had no effect.
+            let wait = (passing && (again == Again::Safe || limited))
                 .then(|| backoff.next(asked, limited || asked.is_some()))
                 .flatten();
             let Some(wait) = wait else { break Err(error) };
@@ -109,6 +110,37 @@ impl Layered {
     async fn bounded<T>(&self, cx: &Ctx, attempt: impl Future<Output = Result<T>>) -> Result<T> {
         let _permit = within(cx, async { Ok(self.permits.acquire().await) }).await?;
         attempt.await
+    }
+
+    /// One write through all layers; `first` where none of it has been sent before.
+    async fn write_once(
+        &self,
+        cx: &Ctx,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+        first: bool,
+    ) -> Result<Written> {
+        let again = self.may_repeat(base, changes);
+        let mut first = first;
+        self.call("write", cx, again, || {
+            let first = std::mem::replace(&mut first, false);
+            let repeats = |change: &Change<'_>| self.may_repeat(None, std::slice::from_ref(change));
+            settle::write(&*self.inner, cx, base, changes, again, repeats, first)
+        })
+        .await
+    }
+
+    /// Whether one change of a store of single secrets is to be sent again. One that the store refused
+    /// for its rate was not made, guarded or not.
+    fn may_try_again(&self, change: &Change<'_>, answer: &Result<Option<Version>>) -> bool {
+        let kind = answer.as_ref().err().map(Error::kind);
+        match kind {
+            Some(ErrorKind::RateLimited) => true,
+            Some(ErrorKind::Unavailable) => {
+                self.may_repeat(None, std::slice::from_ref(change)) == Again::Safe
+            }
+            _ => false,
+        }
     }
 
     fn may_repeat(&self, base: Option<&Revision>, changes: &[Change<'_>]) -> Again {
@@ -173,13 +205,40 @@ impl Provider for Layered {
         changes: &[Change<'_>],
     ) -> Result<Written> {
         let cx = &self.bound(cx);
-        let again = self.may_repeat(base, changes);
-        let mut unknown = false;
-        self.call("write", cx, again, || {
-            let first = !std::mem::replace(&mut unknown, true);
-            settle::write(&*self.inner, cx, base, changes, again, first)
-        })
-        .await
+        let mut written = self.write_once(cx, base, changes, true).await?;
+        if written.items.len() != changes.len() {
+            return Ok(written);
+        }
+        // In a store of single secrets each change has its own answer, and its own second try.
+        let mut backoff = Backoff::new(cx.deadline);
+        loop {
+            let again: Vec<usize> = (0..changes.len())
+                .filter(|n| self.may_try_again(&changes[*n], &written.items[*n]))
+                .collect();
+            let Some(error) = again.first().and_then(|n| written.items[*n].as_ref().err()) else {
+                return Ok(written);
+            };
+            let asked = error.retry_after();
+            let limited = error.kind() == ErrorKind::RateLimited;
+            let Some(wait) = backoff.next(asked, limited || asked.is_some()) else {
+                return Ok(written);
+            };
+            self.printer.detail(1, || {
+                format!(
+                    "{}: {} of {} changes failed ({error}), trying again in {} ms",
+                    self.location(),
+                    again.len(),
+                    changes.len(),
+                    wait.as_millis()
+                )
+            });
+            tokio::time::sleep(wait).await;
+            let part: Vec<_> = again.iter().map(|n| changes[*n].clone()).collect();
+            let answers = self.write_once(cx, base, &part, false).await?;
+            for (n, answer) in again.into_iter().zip(answers.items) {
+                written.items[n] = answer;
+            }
+        }
     }
 
     async fn history(&self, cx: &Ctx, name: &Name) -> Result<Vec<Meta>> {

@@ -19,12 +19,13 @@ pub(super) async fn write(
     base: Option<&Revision>,
     changes: &[Change<'_>],
     again: Again,
+    repeats: impl Fn(&Change<'_>) -> Again,
     first: bool,
 ) -> Result<Written> {
     let deadline = tokio::time::Instant::from_std(cx.deadline);
     let error = match tokio::time::timeout_at(deadline, store.write(cx, base, changes)).await {
         Ok(Ok(mut written)) => {
-            settle_items(store, changes, &mut written).await;
+            settle_items(store, changes, &mut written, repeats, first).await;
             return Ok(written);
         }
         Ok(Err(error)) => error,
@@ -57,22 +58,39 @@ pub(super) async fn write(
     }
 }
 
-/// Reads back each change whose own answer was lost, in stores that answer one by one.
-async fn settle_items(store: &dyn Provider, changes: &[Change<'_>], written: &mut Written) {
+/// Reads back each change whose own answer was lost, or that meets what may be its own earlier effect, in
+/// stores that answer one by one.
+async fn settle_items(
+    store: &dyn Provider,
+    changes: &[Change<'_>],
+    written: &mut Written,
+    repeats: impl Fn(&Change<'_>) -> Again,
+    first: bool,
+) {
     for (change, item) in changes.iter().zip(&mut written.items) {
-        if !item
-            .as_ref()
-            .is_err_and(|e| e.kind() == ErrorKind::OutcomeUnknown)
-        {
+        let kind = item.as_ref().err().map(Error::kind);
+        let own_echo = !first && kind == Some(ErrorKind::Conflict);
+        if kind != Some(ErrorKind::OutcomeUnknown) && !own_echo {
             continue;
         }
         let grace = Ctx::within(GRACE);
         let limit = tokio::time::Instant::from_std(grace.deadline);
         let back = read_back(store, &grace, std::slice::from_ref(change));
-        if let Ok(Ok(Some(mut found))) = tokio::time::timeout_at(limit, back).await
-            && let Some(answer) = found.items.pop()
-        {
-            *item = answer;
+        match tokio::time::timeout_at(limit, back).await {
+            Ok(Ok(Some(mut found))) => {
+                if let Some(answer) = found.items.pop() {
+                    *item = answer;
+                }
+            }
+            Ok(Ok(None)) if !own_echo && repeats(change) == Again::Safe => {
+                let lost = std::mem::replace(item, Ok(None));
+                let error = Error::new(ErrorKind::Unavailable, "the write was not carried out");
+                *item = Err(match lost {
+                    Err(lost) => error.about(change.name).with_source(lost),
+                    Ok(_) => error.about(change.name),
+                });
+            }
+            _ => {}
         }
     }
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod dead;
+mod losses;
 mod recipes;
 #[path = "../program/support.rs"]
 #[allow(dead_code, unreachable_pub)]

@@ -3,7 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use secrets_testkit::servers::OpenBao;
+use secrets_testkit::fakes::azure::{Azure, CLIENT, CLIENT_SECRET, TENANT};
+use secrets_testkit::fakes::gcp::Gcp;
+use secrets_testkit::servers::{Moto, OpenBao};
 
 use crate::sandbox::{SECRETS, Sandbox};
 
@@ -62,6 +64,82 @@ fn the_recipe_for_vault_and_openbao_works() {
         "Vault and OpenBao",
         ("https://vault.example.com:8200", server.address()),
         &[("VAULT_TOKEN", "root-token-of-the-tests")],
+    );
+    assert!(
+        said.ends_with("started with 50 and pa$$ 'word'\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_recipe_for_aws_works_on_moto() {
+    let server = Moto::start();
+    let said = follow(
+        "AWS Secrets Manager",
+        ("eu-west-1", "eu-west-1"),
+        &[
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &server.url()),
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "example"),
+        ],
+    );
+    assert!(
+        said.ends_with("started with 50 and pa$$ 'word'\n"),
+        "{said}"
+    );
+}
+
+/// The source by a name, with the address of a server of ours and how to log in there.
+fn at(uri: &str, address: &str, more: &str) -> String {
+    format!(
+        "source = [\"fake\"]\n[stores.fake]\nuri = \"{uri}\"\naddresses = [\"{address}\"]\n{more}"
+    )
+}
+
+#[test]
+fn the_recipe_for_azure_works_on_the_fake() {
+    let fake = Azure::start();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, fake.pem()).unwrap();
+    let uri = "azure:shop-production";
+    let said = follow(
+        "Azure Key Vault",
+        (
+            &format!("source = [\"{uri}\"]"),
+            &at(uri, &fake.vault.url(), ""),
+        ),
+        &[
+            ("SSL_CERT_FILE", ca.to_str().unwrap()),
+            ("AZURE_AUTHORITY_HOST", &fake.login.url()),
+            ("AZURE_TENANT_ID", TENANT),
+            ("AZURE_CLIENT_ID", CLIENT),
+            ("AZURE_CLIENT_SECRET", CLIENT_SECRET),
+        ],
+    );
+    assert!(
+        said.ends_with("started with 50 and pa$$ 'word'\n"),
+        "{said}"
+    );
+    assert!(
+        fake.ids().contains(&"SECRET-KEY".to_owned()),
+        "{:?}",
+        fake.ids()
+    );
+}
+
+#[test]
+fn the_recipe_for_google_works_on_the_fake() {
+    let fake = Gcp::plain();
+    let uri = "gcp:shop-project/production";
+    let login = "auth = { method = \"anonymous\" }";
+    let said = follow(
+        "Google Secret Manager",
+        (
+            &format!("source = [\"{uri}\"]"),
+            &at(uri, &fake.server().url(), login),
+        ),
+        &[],
     );
     assert!(
         said.ends_with("started with 50 and pa$$ 'word'\n"),

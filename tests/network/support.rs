@@ -1,4 +1,4 @@
-//! A store as the program opens it: a provider in its layers.
+//! Stores as the program opens them: a provider in its layers, each kind on a server of its own.
 
 use std::sync::Arc;
 use std::time::Duration;

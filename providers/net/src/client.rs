@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{Certificate, ClientBuilder, redirect};
+use reqwest::{Certificate, ClientBuilder, NoProxy, Proxy, redirect};
 use secrets_api::{Error, ErrorKind, Opening, Result};
 
 /// How long a connection may take: shorter than a store's usual time, so that a dead endpoint is told
@@ -84,13 +84,16 @@ pub fn builder(opening: &Opening<'_>) -> Result<ClientBuilder> {
     with_roots(opening, &Roots::System)
 }
 
-/// A client with these roots. A proxy is used where `HTTPS_PROXY` names one; TLS goes through it
-/// from end to end.
+/// A client with these roots.
+///
+/// What is spoken over TLS goes by the proxy that `HTTPS_PROXY` or `ALL_PROXY` names, but for the hosts of
+/// `NO_PROXY` and the own machine: the proxy sees to whom we speak, and no more. Plain HTTP never
+/// does: a proxy is another machine, and would read it.
 ///
 /// # Errors
-/// As [`builder`].
+/// As [`builder`]; `InvalidConfig` for a proxy that is no address.
 pub fn with_roots(opening: &Opening<'_>, roots: &Roots) -> Result<ClientBuilder> {
-    Ok(ClientBuilder::new()
+    let builder = ClientBuilder::new()
         .tls_backend_rustls()
         .tls_certs_only(roots.load(opening)?)
         .tls_danger_accept_invalid_certs(false)
@@ -100,5 +103,33 @@ pub fn with_roots(opening: &Opening<'_>, roots: &Roots) -> Result<ClientBuilder>
         .referer(false)
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
-        .user_agent(concat!("secrets/", env!("CARGO_PKG_VERSION"))))
+        .user_agent(concat!("secrets/", env!("CARGO_PKG_VERSION")))
+        .no_proxy();
+    Ok(match proxy(opening)? {
+        Some(proxy) => builder.proxy(proxy),
+        None => builder,
+    })
+}
+
+/// The proxy for what is spoken over TLS.
+fn proxy(opening: &Opening<'_>) -> Result<Option<Proxy>> {
+    let either = |name: &str| {
+        let small = name.to_ascii_lowercase();
+        opening.variable(name).or_else(|| opening.variable(&small))
+    };
+    let Some(address) = either("HTTPS_PROXY").or_else(|| either("ALL_PROXY")) else {
+        return Ok(None);
+    };
+    // The address may hold a password: it is not repeated.
+    let proxy = Proxy::https(address).map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidConfig,
+            "HTTPS_PROXY or ALL_PROXY names no proxy",
+        )
+    })?;
+    let not_by_it = format!(
+        "localhost,127.0.0.0/8,::1,{}",
+        either("NO_PROXY").unwrap_or_default()
+    );
+    Ok(Some(proxy.no_proxy(NoProxy::from_string(&not_by_it))))
 }

@@ -86,7 +86,9 @@ async fn main() {
                 break;
             }
             let connections = std::mem::take(&mut *telling.lock().unwrap());
-            let flights = connections.iter().map(|one| one.flights.load(Ordering::SeqCst));
+            let flights = connections
+                .iter()
+                .map(|one| one.flights.load(Ordering::SeqCst));
             let (sum, deepest) = flights.fold((0, 0), |(sum, most), n| (sum + n, most.max(n)));
             println!(
                 "{{\"connections\": {}, \"flights\": {sum}, \"deepest\": {deepest}}}",

@@ -23,11 +23,20 @@ impl Answer {
     /// # Errors
     /// `InvalidData`: what answers is no Vault. Nothing of the body is repeated.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|_| {
-            let what = "the server's answer is not what Vault or OpenBao answers";
-            Error::new(ErrorKind::InvalidData, what)
-                .with_hint("does the address lead to the server itself, or to a page before it?")
-        })
+        serde_json::from_slice(&self.body).map_err(|_| self.unlike())
+    }
+
+    /// The error of an answer that no Vault gives.
+    pub(crate) fn unlike(&self) -> Error {
+        let what = "the server's answer is not what Vault or OpenBao answers";
+        Error::new(ErrorKind::InvalidData, what)
+            .with_hint("does the address lead to the server itself, or to a page before it?")
+    }
+
+    /// 404 without a word: nothing is there. A mount, namespace or path that the server does not know is
+    /// answered by a message.
+    pub(crate) fn is_absence(&self) -> bool {
+        self.status == 404 && self.messages().is_empty()
     }
 
     pub(crate) fn is_success(&self) -> bool {
@@ -84,12 +93,30 @@ impl Answer {
                 "there is no secrets engine at this mount",
             )
             .with_hint("`vault secrets list` shows the mounts; is the namespace right?"),
+            404 if self.says("namespace not found") => {
+                Error::new(ErrorKind::InvalidConfig, "there is no such namespace")
+                    .with_hint("`namespace=…` of the store, or VAULT_NAMESPACE, names it")
+            }
+            404 | 405 if self.says("unsupported") => Error::new(
+                ErrorKind::InvalidConfig,
+                "the engine at this mount has no such path: it is of another kind",
+            )
+            .with_hint("`vault secrets list` shows the mounts and their kinds"),
             400 if self.says("check-and-set") => {
                 Error::new(ErrorKind::Conflict, "it was changed by someone else")
             }
             400 if self.says("from non-versioned to versioned") => {
                 passing("the engine is being prepared")
             }
+            400 if self.says("unknown role") => {
+                Error::new(ErrorKind::InvalidConfig, "the engine has no such role")
+                    .with_hint("`vault list MOUNT/roles` shows them")
+            }
+            400 if self.says("lease not found") => Error::new(
+                ErrorKind::Conflict,
+                "the lease is not there any more: it has ended",
+            )
+            .with_hint("have new credentials issued"),
             412 => passing("the server has not caught up yet"),
             413 => Error::unsupported("the server takes no request of this size"),
             429 => {
@@ -213,6 +240,19 @@ mod tests {
                 Sent::Read,
                 InvalidConfig,
             ),
+            (
+                404,
+                r#"{"errors":["namespace not found"]}"#,
+                Sent::Read,
+                InvalidConfig,
+            ),
+            (
+                404,
+                r#"{"errors":["1 error occurred:\n\t* unsupported path\n\n"]}"#,
+                Sent::Read,
+                InvalidConfig,
+            ),
+            (400, r#"{"errors":["canary"]}"#, Sent::Write, Unexpected),
             (413, "", Sent::Write, Unsupported),
             (418, "canary", Sent::Read, Unexpected),
         ] {

@@ -28,7 +28,7 @@ impl Role {
     pub(crate) fn parse(uri: &StoreUri) -> Result<Self> {
         let wrong = |what: String| {
             Error::new(ErrorKind::InvalidConfig, what).with_hint(
-                "write `vault-dynamic:database/creds/shop?username=DB_USER&password=DB_PASSWORD`",
+                "write `vault-dynamic:database/creds/shop?DB_USER=username&DB_PASSWORD=password`",
             )
         };
         check_path(uri.location())?;
@@ -38,9 +38,9 @@ impl Role {
             ));
         }
         let mut names = Vec::new();
-        for (field, name) in uri.options().filter(|(key, _)| *key != "namespace") {
-            let name = Name::new(name)
-                .map_err(|_| wrong(format!("`{field}` is not given a secret's name")))?;
+        for (name, field) in uri.options().filter(|(key, _)| *key != "namespace") {
+            let name =
+                Name::new(name).map_err(|_| wrong(format!("`{name}` is no secret's name")))?;
             names.push((field.to_owned(), name));
         }
         if names.is_empty() {
@@ -72,6 +72,16 @@ struct Issued<'a> {
     data: Option<&'a RawValue>,
 }
 
+impl Issued<'_> {
+    fn lease(&self) -> Lease {
+        Lease {
+            id: self.lease_id.clone(),
+            lasts: Duration::from_secs(self.lease_duration),
+            renewable: self.renewable,
+        }
+    }
+}
+
 impl Dynamic {
     pub(crate) fn new(location: String, role: Role, session: Session) -> Self {
         Self {
@@ -96,6 +106,21 @@ impl Dynamic {
             .succeed(cx, Raw::get(self.role.path.clone()), Sent::Write)
             .await?;
         let issued: Issued<'_> = answer.json()?;
+        match self.named(&issued) {
+            Ok(items) => Ok(Leased {
+                lease: issued.lease(),
+                items,
+            }),
+            Err(error) => {
+                // Nobody would end what nobody was given.
+                let _ = self.end(cx, &issued.lease_id).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// What was issued, under the names it goes to.
+    fn named(&self, issued: &Issued<'_>) -> Result<Vec<(Name, SecretValue)>> {
         let fields = Document::parse(issued.data.map_or("null", RawValue::get).as_bytes())?;
         let mut items = Vec::new();
         for (field, name) in &self.role.names {
@@ -113,14 +138,19 @@ impl Dynamic {
             let value: SecretValue = fields.get(&key).ok_or_else(missing)??;
             items.push((name.clone(), value));
         }
-        Ok(Leased {
-            lease: Lease {
-                id: issued.lease_id,
-                lasts: Duration::from_secs(issued.lease_duration),
-                renewable: issued.renewable,
-            },
-            items,
-        })
+        Ok(items)
+    }
+
+    async fn end(&self, cx: &Ctx, lease: &str) -> Result<()> {
+        let body = serde_json::json!({ "lease_id": lease, "sync": true }).to_string();
+        let request = Raw::post(
+            "sys/leases/revoke".into(),
+            Zeroizing::new(body.into_bytes()),
+        );
+        self.session
+            .succeed(cx, request, Sent::Read)
+            .await
+            .map(drop)
     }
 }
 
@@ -136,21 +166,11 @@ impl Leasing for Dynamic {
         let request = Raw::post("sys/leases/renew".into(), Zeroizing::new(body.into_bytes()));
         let answer = self.at(self.session.succeed(cx, request, Sent::Read).await)?;
         let renewed: Issued<'_> = self.at(answer.json())?;
-        Ok(Lease {
-            id: renewed.lease_id,
-            lasts: Duration::from_secs(renewed.lease_duration),
-            renewable: renewed.renewable,
-        })
+        Ok(renewed.lease())
     }
 
     async fn revoke(&self, cx: &Ctx, lease: &str) -> Result<()> {
-        let body = serde_json::json!({ "lease_id": lease, "sync": true }).to_string();
-        let request = Raw::post(
-            "sys/leases/revoke".into(),
-            Zeroizing::new(body.into_bytes()),
-        );
-        self.at(self.session.succeed(cx, request, Sent::Read).await)
-            .map(drop)
+        self.at(self.end(cx, lease).await)
     }
 }
 

@@ -7,6 +7,7 @@ use secrets_api::{Ctx, Error, ErrorKind, Meta, Result, Timestamp, Zeroizing};
 use secrets_net::{Document, Sent, spread};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::OnceCell;
 use vaultrs::api::kv2::requests::{
     DeleteSecretVersionsRequest, DestroySecretVersionsRequest, ListSecretsRequest,
     ReadSecretMetadataRequest, UndeleteSecretVersionsRequest,
@@ -28,7 +29,7 @@ pub(crate) const MOST_BYTES: usize = 512 * 1024;
 /// What is at one path.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// Nothing, and there never was.
+    /// Nothing, and there never was: said only of an engine that was seen to be of this version.
     Never,
     /// Something of this version that was deleted.
     Deleted(u64),
@@ -113,8 +114,6 @@ impl Past {
 #[derive(Deserialize)]
 struct Envelope<T> {
     data: Option<T>,
-    #[serde(default)]
-    warnings: Option<Vec<String>>,
 }
 
 /// The engine at one mount.
@@ -123,6 +122,8 @@ pub(crate) struct Kv {
     pub(crate) location: String,
     pub(crate) place: Place,
     pub(crate) session: Session,
+    /// Whether the engine was seen to be of the version that the address names.
+    checked: OnceCell<()>,
 }
 
 impl Kv {
@@ -131,6 +132,7 @@ impl Kv {
             location,
             place,
             session,
+            checked: OnceCell::new(),
         }
     }
 
@@ -150,12 +152,12 @@ impl Kv {
         let request = Raw::get(self.at("data", path)).version(version);
         let answer = self.session.call(cx, request, Sent::Read).await?;
         match self.place.version {
-            Version::One => self.read_one(&answer),
-            Version::Two => self.read_two(&answer),
+            Version::One => self.read_one(cx, &answer).await,
+            Version::Two => self.read_two(cx, &answer).await,
         }
     }
 
-    fn read_one(&self, answer: &Answer) -> Result<State> {
+    async fn read_one(&self, cx: &Ctx, answer: &Answer) -> Result<State> {
         if answer.is_success() {
             let body: Envelope<&RawValue> = answer.json()?;
             let data = body.data.map_or("null", RawValue::get);
@@ -165,11 +167,11 @@ impl Kv {
                 Meta::default(),
             ));
         }
-        self.absence(answer)?;
+        self.absence(cx, answer).await?;
         Ok(State::Never)
     }
 
-    fn read_two(&self, answer: &Answer) -> Result<State> {
+    async fn read_two(&self, cx: &Ctx, answer: &Answer) -> Result<State> {
         #[derive(Deserialize)]
         struct Found<'a> {
             #[serde(borrow)]
@@ -182,48 +184,52 @@ impl Kv {
             #[serde(flatten)]
             known: Known,
         }
-        if answer.status != 404 || !answer.body.starts_with(b"{\"request_id\"") {
+        let body: Envelope<&RawValue> = if answer.is_success() || answer.status == 404 {
+            answer.json()?
+        } else {
+            return Err(answer.refusal(Sent::Read));
+        };
+        let found = body.data.map(RawValue::get).filter(|json| *json != "null");
+        let Some(found) = found else {
             if answer.is_success() {
-                let body: Envelope<&RawValue> = answer.json()?;
-                let data = body.data.map_or("null", RawValue::get);
-                // A document of the other version has no such frame.
-                let found: Found<'_> =
-                    serde_json::from_str(data).map_err(|_| self.other_version())?;
-                let data = found.data.map_or("null", RawValue::get);
-                let document = Document::parse(data.as_bytes())?;
-                return Ok(State::Live(
-                    found.metadata.version,
-                    document,
-                    found.metadata.known.meta(),
-                ));
+                return Err(answer.unlike());
             }
-            self.absence(answer)?;
+            self.absence(cx, answer).await?;
             return Ok(State::Never);
+        };
+        // What an engine of version 1 keeps has no such frame.
+        let found: Found<'_> = serde_json::from_str(found).map_err(|_| self.other_version())?;
+        if !answer.is_success() {
+            // Deleted or destroyed.
+            return Ok(State::Deleted(found.metadata.version));
         }
-        // Deleted or destroyed: 404, with what is known of it.
-        let body: Envelope<&RawValue> = answer.json()?;
-        let data = body.data.map_or("null", RawValue::get);
-        match serde_json::from_str::<Found<'_>>(data) {
-            Ok(found) => Ok(State::Deleted(found.metadata.version)),
-            Err(_) if body.warnings.is_some_and(|w| !w.is_empty()) => Err(self.other_version()),
-            Err(_) => Ok(State::Never),
-        }
+        let fields = found.data.map_or("null", RawValue::get);
+        let document = Document::parse(fields.as_bytes())?;
+        Ok(State::Live(
+            found.metadata.version,
+            document,
+            found.metadata.known.meta(),
+        ))
     }
 
     /// Whether a refusal means that nothing is there; else it is the error.
-    fn absence(&self, answer: &Answer) -> Result<()> {
+    async fn absence(&self, cx: &Ctx, answer: &Answer) -> Result<()> {
         #[derive(Deserialize)]
         struct Warned {
             #[serde(default)]
             warnings: Option<Vec<String>>,
         }
-        if answer.status != 404 || answer.says("no handler for route") {
+        if !answer.is_absence() {
             return Err(answer.refusal(Sent::Read));
         }
         let warned: Option<Warned> = serde_json::from_slice(&answer.body).ok();
         let warnings = warned.and_then(|w| w.warnings).unwrap_or_default();
         if warnings.iter().any(|text| text.contains("versioned K/V")) {
             return Err(self.other_version());
+        }
+        if self.is_two() {
+            let check = || self.check_engine(cx);
+            self.checked.get_or_try_init(check).await?;
         }
         Ok(())
     }
@@ -268,9 +274,6 @@ impl Kv {
             self.session.succeed(cx, request, Sent::Write).await?;
             return Ok(0);
         }
-        if let State::Never = seen {
-            self.check_engine(cx).await?;
-        }
         let tail = format!(",\"options\":{{\"cas\":{}}}}}", seen.version());
         let mut body = Zeroizing::new(Vec::with_capacity(json.len() + tail.len() + 8));
         body.extend_from_slice(b"{\"data\":");
@@ -288,11 +291,14 @@ impl Kv {
             .ok_or_else(|| self.other_version())
     }
 
-    /// Before the first write at a path: an engine of version 1 would take our frame for a secret. One
-    /// that may not be asked about is taken as it was named.
+    /// Before nothing is said to be there, or written there, for the first time: an engine of version 1
+    /// answers to our paths as one of version 2 does, and would take our frame for a secret. One that
+    /// may not be asked about is taken as it was named.
     async fn check_engine(&self, cx: &Ctx) -> Result<()> {
         #[derive(Deserialize)]
         struct Mount {
+            #[serde(default, rename = "type")]
+            kind: String,
             #[serde(default)]
             options: Option<BTreeMap<String, String>>,
         }
@@ -302,10 +308,18 @@ impl Kv {
             return Ok(());
         }
         let body: Envelope<Mount> = answer.json()?;
-        let options = body
-            .data
-            .and_then(|mount| mount.options)
-            .unwrap_or_default();
+        let Some(mount) = body.data else {
+            return Ok(());
+        };
+        if mount.kind != "kv" {
+            let what = format!(
+                "the engine at {}/ keeps no key-value secrets",
+                self.place.mount
+            );
+            return Err(Error::new(ErrorKind::InvalidConfig, what)
+                .with_hint("`vault secrets list` shows the mounts and their kinds"));
+        }
+        let options = mount.options.unwrap_or_default();
         match options.get("version").map(String::as_str) {
             Some("2") => Ok(()),
             _ => Err(self.other_version()),
@@ -323,7 +337,7 @@ impl Kv {
             let body: Envelope<Past> = answer.json()?;
             return Ok(body.data.unwrap_or_default());
         }
-        self.absence(&answer)?;
+        self.absence(cx, &answer).await?;
         Ok(Past::default())
     }
 
@@ -366,8 +380,10 @@ impl Kv {
             let keys = body.data.and_then(|data| data.subkeys).unwrap_or_default();
             return Ok(keys.into_keys().collect());
         }
-        if answer.status == 403 && !answer.refuses_token() {
-            // A policy for the values alone: they are read and dropped.
+        let denied = answer.status == 403 && !answer.refuses_token();
+        if denied || answer.says("unsupported path") {
+            // A policy for the values alone, or a server from before 1.10, which has no subkeys: the
+            // values are read and dropped.
             return Ok(match self.read(cx, path, None).await? {
                 State::Live(_, document, _) => {
                     document.names().map(|name| name.to_string()).collect()
@@ -375,7 +391,7 @@ impl Kv {
                 State::Never | State::Deleted(..) => Vec::new(),
             });
         }
-        self.absence(&answer)?;
+        self.absence(cx, &answer).await?;
         Ok(Vec::new())
     }
 
@@ -402,7 +418,7 @@ impl Kv {
             let keys = body.data.map(|data| data.keys).unwrap_or_default();
             return Ok(keys.into_iter().filter(|key| !key.ends_with('/')).collect());
         }
-        self.absence(&answer)?;
+        self.absence(cx, &answer).await?;
         Ok(Vec::new())
     }
 

@@ -53,8 +53,8 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
     })
 }
 
-/// Opens `vault-dynamic:MOUNT/creds/ROLE[?username=NAME&password=NAME…]`: which field of what is
-/// issued goes to which name; without any, `username` and `password` are `USERNAME` and `PASSWORD`.
+/// Opens `vault-dynamic:MOUNT/creds/ROLE[?NAME=username&NAME=password…]`: which name gets which field
+/// of what is issued; without any, `username` and `password` are `USERNAME` and `PASSWORD`.
 /// No I/O.
 ///
 /// # Errors

@@ -1,9 +1,13 @@
 //! The ways to log in, from a store's `auth`. What a method needs is named by where it is kept, and
 //! fetched when a login is first needed.
 
+use std::sync::Arc;
+
 use secrets_api::{
-    Auth, CredentialSource, Error, ErrorKind, Opening, Result, SecretValue, Zeroizing,
+    Auth, CredentialSource, Ctx, Error, ErrorKind, Opening, Result, SecretValue, Zeroizing,
 };
+use secrets_net::client::{self, Roots};
+use secrets_net::{Address, Sent};
 
 use crate::token::Kept;
 use crate::transport::variable;
@@ -16,7 +20,7 @@ const KUBERNETES_TOKEN: &str = "file:/var/run/secrets/kubernetes.io/serviceaccou
 #[derive(Debug)]
 pub(crate) enum Method {
     /// The token that is kept by other command lines.
-    Kept(Kept),
+    Kept(Arc<Kept>),
     /// A token that is kept here.
     Token { token: String },
     /// AppRole.
@@ -59,10 +63,49 @@ pub(crate) enum Jwt {
 pub(crate) struct Login {
     pub(crate) method: Method,
     pub(crate) credentials: CredentialSource,
-    /// GitHub's token for asking, where it is there.
-    github: Option<SecretValue>,
+    github: Option<GitHub>,
     /// Whether the token is kept between runs.
     pub(crate) cached: bool,
+}
+
+/// GitHub's token for asking, and what asks: whoever signed the server's own certificate signs nothing
+/// there.
+struct GitHub {
+    token: SecretValue,
+    client: reqwest::Client,
+}
+
+impl GitHub {
+    /// `None` outside of a job: that matters when a login is needed, not before.
+    fn new(opening: &Opening<'_>, url: &str) -> Result<Option<Self>> {
+        let token = opening.variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
+        let (Some(token), Ok(address)) = (token, url::Url::parse(url)) else {
+            return Ok(None);
+        };
+        // The variable comes from the runner; a loopback address is what a test has.
+        let origin = address.origin().ascii_serialization();
+        let is_tls = Address::parse(&origin, "ACTIONS_ID_TOKEN_REQUEST_URL", false)?.is_tls();
+        let builder = if is_tls {
+            client::builder(opening)?
+        } else {
+            client::with_roots(opening, &Roots::None)?.no_proxy()
+        };
+        let client = builder
+            .build()
+            .map_err(|_| no_github("no TLS client can be made"))?;
+        Ok(Some(Self {
+            token: SecretValue::from_slice(token.as_bytes()),
+            client,
+        }))
+    }
+}
+
+fn no_github(why: &str) -> Error {
+    Error::new(
+        ErrorKind::Unauthenticated,
+        format!("GitHub gives no token for the login: {why}"),
+    )
+    .with_hint("the job needs `permissions: { id-token: write }`")
 }
 
 fn wrong(what: impl Into<String>) -> Error {
@@ -95,6 +138,18 @@ impl Settings<'_> {
         Ok(mount)
     }
 
+    /// A setting that becomes one part of a path.
+    fn segment(&mut self, key: &'static str) -> Result<String> {
+        let text = self.need(key)?;
+        if text.contains('/') || crate::place::check_path(&text).is_err() {
+            let what = format!("`{key}` of a login is no part of a path");
+            return Err(
+                wrong(what).with_hint("it holds no slash, percent sign or space at its ends")
+            );
+        }
+        Ok(text)
+    }
+
     fn flag(&mut self, key: &'static str) -> Result<bool> {
         match self.get(key).as_deref() {
             None | Some("false") => Ok(false),
@@ -125,7 +180,7 @@ impl Login {
         let mut identity = certificate(opening, None)?;
         let mut cached = false;
         let method = match opening.auth {
-            None => Method::Kept(Kept::new(opening)),
+            None => Method::Kept(Arc::new(Kept::new(opening))),
             Some(auth) => {
                 let mut settings = Settings {
                     auth,
@@ -153,11 +208,17 @@ impl Login {
             return Err(wrong("the login by certificate lacks the certificate")
                 .with_hint("name the files: certificate = \"client.pem\", key = \"client-key.pem\", or VAULT_CLIENT_CERT and VAULT_CLIENT_KEY"));
         }
-        let github = opening.variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
+        let github = match &method {
+            Method::Jwt {
+                jwt: Jwt::GitHub { url, .. },
+                ..
+            } => GitHub::new(opening, url)?,
+            _ => None,
+        };
         let login = Self {
             method,
             credentials: opening.credentials.clone(),
-            github: github.map(|text| SecretValue::from_slice(text.as_bytes())),
+            github,
             cached,
         };
         Ok((login, identity))
@@ -177,58 +238,41 @@ impl Login {
     }
 
     /// The signed statement.
-    pub(crate) async fn statement(&self, jwt: &Jwt) -> Result<SecretValue> {
+    pub(crate) async fn statement(&self, cx: &Ctx, jwt: &Jwt) -> Result<SecretValue> {
         match jwt {
             Jwt::Kept(reference) => {
                 let found = self.fetch(reference).await?;
                 Ok(SecretValue::from_slice(found.expose().trim_ascii()))
             }
-            Jwt::GitHub { url, audience } => self.ask_github(url, audience.as_deref()).await,
+            Jwt::GitHub { url, audience } => self.ask_github(cx, url, audience.as_deref()).await,
         }
     }
 
-    async fn ask_github(&self, url: &str, audience: Option<&str>) -> Result<SecretValue> {
+    async fn ask_github(&self, cx: &Ctx, url: &str, audience: Option<&str>) -> Result<SecretValue> {
         #[derive(serde::Deserialize)]
         struct Given {
             value: Zeroizing<String>,
         }
-        let failed = |what: &str| {
-            Error::new(
-                ErrorKind::Unauthenticated,
-                format!("GitHub gives no token for the login: {what}"),
-            )
-            .with_hint("the job needs `permissions: { id-token: write }`")
+        let (Some(github), Ok(mut url)) = (&self.github, url::Url::parse(url)) else {
+            return Err(no_github(
+                "ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are not set",
+            ));
         };
-        let Some(token) = &self.github else {
-            return Err(failed("ACTIONS_ID_TOKEN_REQUEST_TOKEN is not set"));
-        };
-        let mut url = url::Url::parse(url).map_err(|_| failed("its address is none"))?;
-        // The variable comes from the runner; a loopback address is what a test has.
-        secrets_net::Address::parse(
-            url.origin().ascii_serialization().as_str(),
-            "ACTIONS_ID_TOKEN_REQUEST_URL",
-            false,
-        )?;
         if let Some(audience) = audience {
             url.query_pairs_mut().append_pair("audience", audience);
         }
-        let client = reqwest::ClientBuilder::new()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(secrets_net::client::CONNECT)
-            .build()
-            .map_err(|_| failed("no TLS client can be made"))?;
-        let text = token.expose_text().unwrap_or_default();
-        let answer = client.get(url).bearer_auth(text).send().await;
-        let answer = answer.map_err(|error| secrets_net::failed(error, secrets_net::Sent::Read))?;
+        let token = github.token.expose_text().unwrap_or_default();
+        let request = github.client.get(url).bearer_auth(token);
+        let answer = request.timeout(cx.remaining()).send().await;
+        let answer = answer.map_err(|error| secrets_net::failed(error, Sent::Read))?;
         if !answer.status().is_success() {
-            return Err(failed(&format!("it answers {}", answer.status().as_u16())));
+            let why = format!("it answers {}", answer.status().as_u16());
+            return Err(no_github(&why));
         }
-        let body = answer
-            .bytes()
-            .await
-            .map_err(|_| failed("its answer broke off"))?;
+        let body = answer.bytes().await;
+        let body = body.map_err(|error| secrets_net::failed(error, Sent::Read))?;
         let given: Given =
-            serde_json::from_slice(&body).map_err(|_| failed("its answer holds none"))?;
+            serde_json::from_slice(&body).map_err(|_| no_github("its answer holds none"))?;
         Ok(SecretValue::from_slice(given.value.as_bytes()))
     }
 }
@@ -237,7 +281,7 @@ fn method(opening: &Opening<'_>, settings: &mut Settings<'_>) -> Result<Method> 
     Ok(match settings.auth.method.as_str() {
         "token" => match settings.get("token") {
             Some(token) => Method::Token { token },
-            None => Method::Kept(Kept::new(opening)),
+            None => Method::Kept(Arc::new(Kept::new(opening))),
         },
         "approle" => Method::AppRole {
             mount: settings.mount("approle")?,
@@ -247,7 +291,7 @@ fn method(opening: &Opening<'_>, settings: &mut Settings<'_>) -> Result<Method> 
         },
         "userpass" => Method::Userpass {
             mount: settings.mount("userpass")?,
-            username: settings.need("username")?,
+            username: settings.segment("username")?,
             password: settings.need("password")?,
         },
         method @ ("jwt" | "oidc") => Method::Jwt {
@@ -303,9 +347,9 @@ fn certificate(
         (None, None) => return Ok(None),
         _ => return Err(wrong("a client's certificate and its key go together")),
     };
-    let mut pem = Zeroizing::new(secrets_net::client::read(&key, &key_from)?);
+    let mut pem = Zeroizing::new(client::read(&key, &key_from)?);
     pem.push(b'\n');
-    pem.extend_from_slice(&secrets_net::client::read(&certificate, &from)?);
+    pem.extend_from_slice(&client::read(&certificate, &from)?);
     let identity = reqwest::Identity::from_pem(&pem);
     identity
         .map(Some)

@@ -69,11 +69,7 @@ impl Session {
             .auth
             .map(|auth| format!("{auth:?}"))
             .unwrap_or_default();
-        let cache_key = format!(
-            "{} {} {how}",
-            transport.address(),
-            namespace.unwrap_or_default()
-        );
+        let cache_key = format!("{} {} {how}", transport.address(), transport.namespace());
         Ok(Self {
             transport,
             login,
@@ -177,7 +173,14 @@ impl Session {
     async fn log_in(&self, cx: &Ctx) -> Result<Token> {
         let text = |value: &SecretValue| value.expose_text().unwrap_or_default().to_owned();
         let answer = match &self.login.method {
-            Method::Kept(kept) => return Ok(Token::lasting(kept.find()?)),
+            Method::Kept(kept) => {
+                let (kept, until) = (Arc::clone(kept), cx.deadline);
+                let found = tokio::task::spawn_blocking(move || kept.find(until)).await;
+                let found = found.map_err(|_| {
+                    Error::new(ErrorKind::Unexpected, "the token could not be looked for")
+                })?;
+                return Ok(Token::lasting(found?));
+            }
             Method::Token { token } => {
                 let found = self.login.fetch(token).await?;
                 return Ok(Token::lasting(SecretValue::from_slice(
@@ -214,7 +217,7 @@ impl Session {
                 self.transport.send(cx, None, &request, Sent::Read).await?
             }
             Method::Jwt { mount, role, jwt } => {
-                let statement = text(&self.login.statement(jwt).await?);
+                let statement = text(&self.login.statement(cx, jwt).await?);
                 // Kubernetes asks for the same two, under the same names.
                 let request = oidc::requests::JWTLoginRequest {
                     mount: mount.clone(),
@@ -356,13 +359,10 @@ fn granted(answer: &Answer) -> Result<Grant> {
             .ok_or_else(|| refused("no token was granted", "is the mount a login's?"));
     }
     match answer.status {
-        404 => Err(refused(
-            "there is no login at this mount",
-            "`vault auth list` shows them; name it by `mount`",
-        )),
-        400 | 401 | 403 => Err(refused(
-            "the server does not take these credentials",
-            "are role, mount and credential right, and is the credential still valid?",
+        // Whoever is not logged in is not told which logins there are: 403 may be a mount without one.
+        400 | 401 | 403 | 404 => Err(refused(
+            "the server does not take these credentials at this mount",
+            "are role and credential right and still valid? `vault auth list` shows the mounts of logins",
         )),
         _ => Err(answer.refusal(Sent::Read)),
     }

@@ -1,12 +1,17 @@
 //! Where a token is kept by the servers' own command lines: a variable, a token helper, or a file in
 //! the home folder.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use secrets_api::{Error, ErrorKind, Opening, Result, SecretValue, Zeroizing};
 
 use crate::transport::variable;
+
+/// Most bytes that a helper prints.
+const MOST_PRINTED: usize = 16 * 1024;
 
 /// The places, looked at when a token is first needed.
 pub(crate) struct Kept {
@@ -30,16 +35,16 @@ impl Kept {
 
     /// The token: of `BAO_TOKEN` or `VAULT_TOKEN`, of the token helper that `~/.vault` names
     /// (<https://developer.hashicorp.com/vault/docs/commands/token-helper>), or of `~/.vault-token`.
-    /// Blocks while a helper runs.
+    /// Blocks while a helper runs, no longer than `until`.
     ///
     /// # Errors
     /// `Unauthenticated` where there is none.
-    pub(crate) fn find(&self) -> Result<SecretValue> {
+    pub(crate) fn find(&self, until: Instant) -> Result<SecretValue> {
         if let Some(token) = &self.variable {
             return Ok(token.duplicate());
         }
         let found = match helper(&self.config)? {
-            Some(helper) => ask(&helper)?,
+            Some(helper) => ask(&helper, until)?,
             None => of_file(&self.home.join(".vault-token"))?,
         };
         found.ok_or_else(|| {
@@ -93,21 +98,39 @@ fn helper(config: &Path) -> Result<Option<String>> {
 }
 
 /// Runs `HELPER get`.
-fn ask(helper: &str) -> Result<Option<SecretValue>> {
+fn ask(helper: &str, until: Instant) -> Result<Option<SecretValue>> {
     let failed = |what: String| {
         Error::new(
             ErrorKind::Unauthenticated,
             format!("the token helper {helper} {what}"),
         )
     };
-    let output = Command::new(helper)
+    let child = Command::new(helper)
         .arg("get")
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .output()
-        .map_err(|e| failed(format!("cannot be run: {}", e.kind())))?;
-    let printed = Zeroizing::new(output.stdout);
-    if !output.status.success() {
+        .spawn();
+    let mut child = child.map_err(|e| failed(format!("cannot be run: {}", e.kind())))?;
+    // A token is shorter than what a pipe holds: the helper ends before it is read.
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            Ok(None) | Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failed("does not come to an end".to_owned()));
+            }
+        }
+    };
+    let mut printed = Zeroizing::new(Vec::with_capacity(MOST_PRINTED));
+    if let Some(stdout) = child.stdout.take() {
+        let most = u64::try_from(MOST_PRINTED).unwrap_or(u64::MAX);
+        let read = stdout.take(most).read_to_end(&mut printed);
+        read.map_err(|e| failed(format!("cannot be read: {}", e.kind())))?;
+    }
+    if !status.success() {
         return Err(failed("failed".to_owned()));
     }
     Ok(trimmed(&printed))

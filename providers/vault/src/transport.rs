@@ -105,6 +105,12 @@ impl Transport {
         let addresses = addresses(opening)?;
         let mut builder = client::with_roots(opening, &roots(opening, &addresses)?)?
             .https_only(addresses.iter().all(Address::is_tls));
+        let direct = |address: &Address| !address.is_tls() || address.is_loopback();
+        if addresses.iter().any(direct) {
+            // A proxy is another machine: it would be shown a token that is not encrypted, and knows no
+            // way to what runs on ours.
+            builder = builder.no_proxy();
+        }
         if let Some(certificate) = certificate {
             builder = builder.identity(certificate);
         }
@@ -129,6 +135,12 @@ impl Transport {
     pub(crate) fn address(&self) -> &Address {
         let current = lock(&self.learnt).current;
         &self.addresses[current % self.addresses.len()]
+    }
+
+    /// The namespace; empty for that of the root.
+    pub(crate) fn namespace(&self) -> &str {
+        let namespace = self.namespace.as_ref().and_then(|name| name.to_str().ok());
+        namespace.unwrap_or_default()
     }
 
     /// The server's clock less ours, in seconds, once it has answered.
@@ -178,7 +190,7 @@ impl Transport {
                     return Err(error);
                 }
             };
-            if !matches!(answer.status, 307 | 308) {
+            if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
                 if answer.status >= 500 {
                     self.turn_away(if sent == Sent::Write {
                         ErrorKind::OutcomeUnknown
@@ -227,10 +239,10 @@ impl Transport {
             .iter()
             .position(|a| a.is_same_server(&target));
         let Some(known) = known else {
-            let host = target.url().host_str().unwrap_or_default().to_owned();
+            let other = target.url().origin().ascii_serialization();
             return Err(Error::new(
                 ErrorKind::Untrusted,
-                format!("the server sends us on to {host}, which nobody has trusted: no token goes there"),
+                format!("the server sends us on to {other}, which nobody has trusted: no token goes there"),
             )
             .with_hint("if it is one of its own, add it to `addresses` below the store in secrets.toml"));
         };
@@ -318,12 +330,13 @@ impl Transport {
     /// The endpoint's request at the server spoken to, below `/v1`.
     fn request<E: Endpoint>(&self, endpoint: &E) -> Option<reqwest::Request> {
         let mut url = self.address().url().clone();
+        // vaultrs 0.8 has a tab before some of its paths.
         let path = endpoint.path();
         url.path_segments_mut()
             .ok()?
             .pop_if_empty()
             .push("v1")
-            .extend(path.trim_start_matches('/').split('/'));
+            .extend(path.trim().trim_start_matches('/').split('/'));
         url.set_query(endpoint.query().ok()?.as_deref());
         let mut request = reqwest::Request::new(endpoint.method().into(), url);
         *request.body_mut() = endpoint.body().ok()?.map(reqwest::Body::from);

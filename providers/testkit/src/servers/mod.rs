@@ -2,10 +2,16 @@
 //! the test. One that is not installed is a failure, never a pass.
 
 mod cluster;
+mod moto;
 mod openbao;
+mod postgres;
+mod relay;
 
 pub use cluster::Cluster;
+pub use moto::Moto;
 pub use openbao::OpenBao;
+pub use postgres::Postgres;
+pub use relay::Relay;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -104,6 +110,16 @@ impl Admin {
     /// # Panics
     /// If no client can be made.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        self.send(method, path, body, None)
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        header: Option<(&'static str, &'static str)>,
+    ) -> (u16, Value) {
         let certificates = self.ca.iter().map(|pem| {
             reqwest::Certificate::from_pem(pem.as_bytes()).expect("the authority's certificate")
         });
@@ -117,6 +133,9 @@ impl Admin {
         let mut request = client.request(method, format!("{}/v1/{path}", self.address));
         if !self.token.is_empty() {
             request = request.header("x-vault-token", &self.token);
+        }
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
         }
         if let Some(body) = body {
             request = request.body(body.to_string());
@@ -149,6 +168,19 @@ impl Admin {
             "{method} {path}: {status} {answer}"
         );
         answer
+    }
+
+    /// A token under which what is answered lies wrapped, for one to open.
+    ///
+    /// # Panics
+    /// If nothing is wrapped.
+    pub fn wrapped(&self, path: &str, body: &Value) -> String {
+        let header = Some(("x-vault-wrap-ttl", "60"));
+        let (status, answer) = self.send("POST", path, Some(body), header);
+        let token = answer["wrap_info"]["token"].as_str();
+        token
+            .unwrap_or_else(|| panic!("{path}: {status}, nothing is wrapped"))
+            .to_owned()
     }
 
     /// The same server as somebody else.

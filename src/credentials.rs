@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use secrets_api::{
-    CredentialCache, CredentialSource, Ctx, Error, ErrorKind, KeySource, Name, Opening,
+    Auth, CredentialCache, CredentialSource, Ctx, Error, ErrorKind, KeySource, Name, Opening,
     ProviderExt as _, Result, SecretValue, StoreUri, async_trait,
 };
 use secrets_platform::files;
 
+use crate::layers::TIMEOUT;
 use crate::registry;
-use crate::settings::TIMEOUT;
 use crate::surroundings::Surroundings;
 
 /// What is said where a reference makes no sense. The reference itself is not repeated: it may be a
@@ -48,11 +48,26 @@ pub fn source(
     })
 }
 
-/// The variable that a reference names, if it names one: it does not reach a child.
-pub fn variable(reference: &str) -> Option<&str> {
-    reference
-        .strip_prefix("env:")
-        .filter(|name| !name.contains('#'))
+/// The variable that a reference names, if it names one.
+fn variable(reference: &str) -> Option<&str> {
+    let name = reference.strip_prefix("env:")?;
+    Some(name.strip_prefix('#').unwrap_or(name))
+}
+
+/// Adds the variables that this login is given its credentials by: those it names, and those its method
+/// looks at by itself.
+pub fn variables(auth: &Auth, names: &mut Vec<String>) {
+    let named = auth
+        .settings
+        .values()
+        .filter_map(|reference| variable(reference));
+    names.extend(named.map(str::to_owned));
+    if auth.get("jwt") == Some("github") {
+        names.push("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned());
+    }
+    if auth.method == "client-secret" && auth.get("client-secret").is_none() {
+        names.push("AZURE_CLIENT_SECRET".to_owned());
+    }
 }
 
 impl Places {

@@ -2,7 +2,7 @@
 
 use secrets_api::Name;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stack::Stack;
@@ -13,6 +13,15 @@ pub fn failure(session: &Session, settings: &Settings, stack: &Stack, name: &Nam
     let listed = session
         .block_on(stack.list(&session.cx()))
         .unwrap_or_default();
+    if let Some(issued) = listed.get(name)
+        && stack.layers[issued.layer].provider.leasing().is_some()
+    {
+        let what = format!(
+            "{name} is issued by {} only as a command starts",
+            stack.layers[issued.layer].label
+        );
+        return Failure::new(Exit::NotFound, what).with_hint("`secrets exec -- COMMAND`");
+    }
     let declared = settings.manifest.secrets.keys().map(String::as_str);
     let near = suggest::nearest(name.as_str(), listed.keys().map(Name::as_str))
         .map(|near| format!("did you mean `{near}`?"));

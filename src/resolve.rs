@@ -173,6 +173,14 @@ pub fn resolve(
     chosen: &Chosen,
 ) -> Result<BTreeMap<Name, SecretValue>> {
     let stack = session.open_to_read(settings)?;
+    for (layer, names) in leases::wanted(session, &stack, chosen)? {
+        let list: Vec<_> = names.iter().map(Name::as_str).collect();
+        session.printer.warn(format!(
+            "{}: left out, issued only as `exec` starts a command: {}",
+            stack.layers[layer].label,
+            list.join(", ")
+        ));
+    }
     kept(session, settings, chosen, &stack, &[])
 }
 
@@ -213,8 +221,18 @@ fn kept(
     issued: &[(usize, Vec<Name>)],
 ) -> Result<BTreeMap<Name, SecretValue>> {
     let spinner = session.printer.spinner("reading secrets");
-    let merged = session.block_on(stack.read(&session.cx(), settings, Select::All))?;
+    let mut merged = session.block_on(stack.read_around(&session.cx(), settings, Select::All))?;
     drop(spinner);
+    let wanted = merged
+        .broken
+        .keys()
+        .find(|name| chosen.holds(name))
+        .cloned();
+    if let Some((_, failure)) = wanted.and_then(|name| merged.broken.remove(&name)) {
+        let hint = failure.hint.as_deref().unwrap_or_default();
+        let hint = format!("{hint}, or leave it out with `--except`");
+        return Err(failure.with_hint(hint.trim_start_matches(", ").to_owned()));
+    }
     // What was named on the command line comes first; else a name that is missing says more.
     let absent = match absent(session, settings, stack, &merged) {
         Some(failure) if !session.globals.store.is_empty() => return Err(failure),
@@ -231,9 +249,16 @@ fn kept(
         let by = |(_, names): &&(usize, Vec<Name>)| names.contains(name);
         issued.iter().rev().find(by).map(|(layer, _)| *layer)
     };
+    // What a login is given its credential by is no secret of the environment, though `env:` holds it.
+    let credentials = settings.credential_names();
+    let is_ours = |name: &Name, layer: usize| {
+        let from_process = stack.layers[layer].spec.uri.scheme() == "env";
+        from_process && credentials.iter().any(|c| c == name.as_str())
+    };
     let mut secrets: BTreeMap<Name, SecretValue> = merged
         .items
         .into_iter()
+        .filter(|(name, held)| !is_ours(name, held.layer))
         .filter(|(name, held)| issuer(name).is_none_or(|layer| held.layer > layer))
         .map(|(name, held)| (name, held.stored.value))
         .collect();

@@ -8,6 +8,7 @@ use secrets_api::{Auth, Name, StoreUri};
 use crate::credentials;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::Globals;
+use crate::layers::TIMEOUT;
 use crate::manifest::trust::{self, Record};
 use crate::manifest::{self, Manifest, Secret};
 use crate::registry::{self, Reach};
@@ -17,9 +18,6 @@ use crate::variables;
 
 /// The environment's name where nobody names one.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
-
-/// How long one call to a store may take, where the manifest sets no other time.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One layer of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +61,30 @@ impl LayerSpec {
             Some(Reach::Project) if location.is_empty() => {
                 format!("{}:{}", self.uri.scheme(), self.environment)
             }
-            _ => format!("{}:{location}", self.uri.scheme()),
+            _ => format!(
+                "{}:{}",
+                self.uri.scheme(),
+                place_of(self.uri.scheme(), location)
+            ),
         }
+    }
+}
+
+/// A place on a service, as the service itself tells places apart.
+fn place_of(scheme: &str, location: &str) -> String {
+    let plain = location.trim_end_matches('/');
+    match scheme {
+        // Vaults and their secrets are named in whatever case.
+        "azure" => plain.to_ascii_lowercase(),
+        // `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME-RANDOM`
+        "aws" => match plain.rsplit_once(":secret:") {
+            Some((_, name)) => name
+                .rsplit_once('-')
+                .map_or(name, |(name, _)| name)
+                .to_owned(),
+            None => plain.to_owned(),
+        },
+        _ => plain.to_owned(),
     }
 }
 
@@ -191,14 +211,22 @@ impl Settings {
         })
     }
 
-    /// The variables that the stores' logins are given their credentials by: they do not reach a child.
+    /// The variables that stores' logins are given their credentials by: those of the layers, and of
+    /// all stores that the environment and those it inherits are read from or copied to. They do not
+    /// reach a child.
     pub fn credential_names(&self) -> Vec<String> {
-        let logins = self.layers.iter().filter_map(|layer| layer.auth.as_ref());
-        let references = logins.flat_map(|auth| auth.settings.values());
-        references
-            .filter_map(|reference| credentials::variable(reference))
-            .map(str::to_owned)
-            .collect()
+        let mut names: Vec<String> = Vec::new();
+        let layers = self.layers.iter().filter_map(|layer| layer.auth.as_ref());
+        layers.for_each(|auth| credentials::variables(auth, &mut names));
+        let mut next = Some(self.environment.as_str());
+        while let Some(environment) = next.and_then(|n| self.manifest.environments.get(n)) {
+            let stores = environment.source.iter().chain(&environment.mirrors);
+            for auth in stores.filter_map(|s| self.manifest.stores.get(s)?.auth.as_ref()) {
+                credentials::variables(&as_given(auth), &mut names);
+            }
+            next = environment.inherit.as_deref();
+        }
+        names
     }
 
     /// What the manifest says of this secret.
@@ -338,10 +366,7 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
         };
         (registry::parse(&named.uri)?, Some(named))
     };
-    let auth = named.and_then(|n| n.auth.as_ref()).map(|auth| Auth {
-        method: auth.method.clone(),
-        settings: auth.settings.clone(),
-    });
+    let auth = named.and_then(|n| n.auth.as_ref()).map(as_given);
     let timeout = match named.and_then(|n| n.timeout.as_deref()) {
         None => TIMEOUT,
         Some(text) => manifest::duration(text).ok_or_else(|| {
@@ -362,6 +387,14 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
         inherited: false,
         protected: None,
     })
+}
+
+/// A login as providers are given it.
+fn as_given(auth: &manifest::Auth) -> Auth {
+    Auth {
+        method: auth.method.clone(),
+        settings: auth.settings.clone(),
+    }
 }
 
 /// Marks the layers whose writes ask first.

@@ -11,7 +11,7 @@ use secrets_api::{
     ProviderExt as _, Revision, SecretValue, Select, Stored, Values, Version,
 };
 
-use crate::exit::{Failure, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::manifest::Encoding;
 use crate::settings::{LayerSpec, Settings};
 
@@ -53,6 +53,9 @@ pub struct Merged {
     pub foreign: Vec<(usize, Vec<String>)>,
     /// Layers that are not there at all: a file that is missing, rather than empty.
     pub missing: Vec<usize>,
+    /// Names that are there and cannot be read as texts, by the layer that holds them, with why. Only a
+    /// [`Stack::read_around`] has any.
+    pub broken: BTreeMap<Name, (usize, Failure)>,
 }
 
 /// What is known of a name without its value.
@@ -64,6 +67,14 @@ pub struct Listed {
     pub layer: usize,
 }
 
+impl Merged {
+    /// The layer that supplies a name, readable or not.
+    pub fn layer_of(&self, name: &Name) -> Option<usize> {
+        let broken = self.broken.get(name).map(|(layer, _)| *layer);
+        broken.or_else(|| self.items.get(name).map(|held| held.layer))
+    }
+}
+
 impl Stack {
     /// Reads every layer at once and merges. Encoded values are decoded.
     ///
@@ -71,6 +82,24 @@ impl Stack {
     /// If any layer, or any value of the selection, cannot be read: a half-read environment is
     /// none.
     pub async fn read(&self, cx: &Ctx, settings: &Settings, what: Select<'_>) -> Result<Merged> {
+        let mut merged = self.read_around(cx, settings, what).await?;
+        match merged.broken.pop_first() {
+            Some((_, (_, failure))) => Err(failure),
+            None => Ok(merged),
+        }
+    }
+
+    /// The same for a caller that asks for some of it: what is no text (a number in a document) is set
+    /// apart, and is to be looked at for every name that is used.
+    ///
+    /// # Errors
+    /// If any layer cannot be read.
+    pub async fn read_around(
+        &self,
+        cx: &Ctx,
+        settings: &Settings,
+        what: Select<'_>,
+    ) -> Result<Merged> {
         let reads = self
             .layers
             .iter()
@@ -85,10 +114,18 @@ impl Stack {
                 merged.foreign.push((index, snapshot.foreign));
             }
             for (name, lookup) in snapshot.items {
-                let Lookup::Found(stored) = lookup? else {
-                    continue;
+                let stored = match lookup {
+                    Ok(Lookup::Found(stored)) => stored,
+                    Ok(Lookup::Absent | Lookup::Deleted { .. }) => continue,
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {
+                        merged.items.remove(&name);
+                        merged.broken.insert(name, (index, error.into()));
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
                 };
                 let stored = self.decode(index, settings, &name, stored)?;
+                merged.broken.remove(&name);
                 let covers = match merged.items.remove(&name) {
                     Some(Held {
                         layer, mut covers, ..
@@ -156,13 +193,13 @@ impl Stack {
     ///
     /// # Errors
     /// If the supplying layer cannot be written and none above it can.
-    pub fn layer_for(&self, held: Option<&Held>) -> Result<usize> {
+    pub fn layer_for(&self, supplier: Option<usize>) -> Result<usize> {
         let last = self.last_writable()?;
-        match held {
-            Some(held) if Self::is_own(&self.layers[held.layer]) => Ok(held.layer),
-            Some(held) if held.layer > last => Err(Failure::usage(format!(
+        match supplier {
+            Some(layer) if Self::is_own(&self.layers[layer]) => Ok(layer),
+            Some(layer) if layer > last => Err(Failure::usage(format!(
                 "{} supplies this name and cannot be written; what is written below it would not be seen",
-                self.layers[held.layer].label
+                self.layers[layer].label
             ))),
             _ => Ok(last),
         }
@@ -197,8 +234,8 @@ impl Stack {
     /// # Errors
     /// If the layer that supplies it is inherited or cannot be written: a removal elsewhere would
     /// remove nothing.
-    pub fn layer_to_remove(&self, name: &Name, held: &Held) -> Result<usize> {
-        let layer = &self.layers[held.layer];
+    pub fn layer_to_remove(&self, name: &Name, supplier: usize) -> Result<usize> {
+        let layer = &self.layers[supplier];
         if layer.spec.inherited {
             let environment = &layer.spec.environment;
             return Err(
@@ -213,7 +250,7 @@ impl Stack {
                 layer.label
             )));
         }
-        Ok(held.layer)
+        Ok(supplier)
     }
 
     /// What guards a change of what was seen: its version, its absence, or nothing where the store
@@ -231,6 +268,16 @@ impl Stack {
         }
     }
 
+    /// What guards a change of this name as it was found: its version, its absence, or nothing where it is
+    /// no text, which has no version.
+    pub fn guard_of(&self, layer: usize, merged: &Merged, name: &Name) -> Precondition {
+        if merged.broken.get(name).is_some_and(|(at, _)| *at == layer) {
+            return Precondition::Unguarded;
+        }
+        let held = merged.items.get(name).filter(|held| held.layer == layer);
+        self.guard(layer, held.map(|held| &held.stored.meta))
+    }
+
     /// Makes one change.
     ///
     /// # Errors
@@ -244,10 +291,11 @@ impl Stack {
         Ok(self.layers[layer].provider.write_one(cx, change).await?)
     }
 
-    /// Makes a batch of changes in one layer; the first failure is the answer.
+    /// Makes a batch of changes in one layer.
     ///
     /// # Errors
-    /// The store's refusal, the whole call's or the first item's.
+    /// The store's refusal, of the whole call or of the first item that failed; `Partly` where others
+    /// were made, naming both.
     pub async fn write_all(
         &self,
         cx: &Ctx,
@@ -256,11 +304,35 @@ impl Stack {
         changes: &[Change<'_>],
     ) -> Result<()> {
         let written = self.layers[layer].provider.write(cx, base, changes).await?;
-        written
-            .items
-            .into_iter()
-            .try_for_each(|item| item.map(|_| ()))?;
-        Ok(())
+        let (mut made, mut left, mut first) = (Vec::new(), Vec::new(), None);
+        for (change, item) in changes.iter().zip(written.items) {
+            match item {
+                Ok(_) => made.push(change.name.as_str()),
+                Err(error) => {
+                    left.push(change.name.as_str());
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        let Some(error) = first else {
+            return Ok(());
+        };
+        let failure = Failure::from(error);
+        if made.is_empty() {
+            return Err(failure);
+        }
+        let message = format!(
+            "partly done, in {}: {} made, {} left: {}",
+            self.layers[layer].label,
+            made.join(", "),
+            left.join(", "),
+            failure.message
+        );
+        let rest = format!(
+            "run the same command again with what is left: {}",
+            left.join(" ")
+        );
+        Err(Failure::new(Exit::Partly, message).with_hint(rest))
     }
 
     /// The value as it is to be kept in this layer.

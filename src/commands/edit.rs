@@ -105,8 +105,8 @@ impl Args {
         for (name, value) in wanted {
             let held = merged.items.get(name);
             let layer = match (held, value) {
-                (Some(held), None) => stack.layer_to_remove(name, held)?,
-                _ => stack.layer_for(held)?,
+                (Some(held), None) => stack.layer_to_remove(name, held.layer)?,
+                _ => stack.layer_for(held.map(|held| held.layer))?,
             };
             let (mark, sign) = match (held, value) {
                 (None, _) => (Mark::Added, '+'),

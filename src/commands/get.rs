@@ -39,7 +39,10 @@ impl Args {
         let file = resolve::file_name(&settings, &name);
         let names: Vec<Name> = [name.clone()].into_iter().chain(file).collect();
         let selected = Select::Names(&names);
-        let mut merged = session.block_on(stack.read(&session.cx(), &settings, selected))?;
+        let mut merged = session.block_on(stack.read_around(&session.cx(), &settings, selected))?;
+        if let Some((_, failure)) = merged.broken.remove(&name) {
+            return Err(failure);
+        }
         let Some(held) = merged.items.remove(&name) else {
             let held = |file: &Name| resolve::text_of(&merged.items.get(file)?.stored.value);
             if let Some(value) = resolve::from_file(session, &settings, &name, held)? {

@@ -164,6 +164,14 @@ fn prune(session: &Session, words: &[String], keep: usize, consent: Consent) -> 
                     .with_hint(format!("prune it there: `-e {}`", spec.environment)),
             );
         }
+        if !stack.layers[layer].provider.capabilities().prune {
+            let what = format!(
+                "{}: one secret's past cannot be forgotten alone",
+                stack.layers[layer].label
+            );
+            return Err(Failure::new(Exit::Failed, what)
+                .with_hint("the service's own tools forget whole documents or secrets"));
+        }
         found.push((name, layer, states.len().saturating_sub(keep)));
     }
     let gone: usize = found.iter().map(|(_, _, gone)| gone).sum();

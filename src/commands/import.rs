@@ -1,7 +1,7 @@
 //! `secrets import`: values of another store, or of a file on standard input, into the
 //! environment. What is there and differs is a conflict, never silently replaced.
 
-use secrets_api::{Change, Name, Op, SecretValue, Select, Unit};
+use secrets_api::{Change, Name, Op, SecretValue, Select};
 use serde_json::json;
 
 use super::set::read_stdin;
@@ -252,7 +252,7 @@ fn layers(
     let written = items.iter().zip(steps);
     written
         .filter(|(_, step)| matches!(step, Step::Create | Step::Change))
-        .map(|((name, _), _)| stack.layer_for(present.items.get(name)))
+        .map(|((name, _), _)| stack.layer_for(present.layer_of(name)))
         .collect()
 }
 
@@ -268,7 +268,7 @@ fn write(
     let mut by_layer = std::collections::BTreeMap::<usize, Vec<(&Name, SecretValue)>>::new();
     for ((name, value), step) in items.iter().zip(steps) {
         if matches!(step, Step::Create | Step::Change) {
-            let layer = stack.layer_for(present.items.get(name))?;
+            let layer = stack.layer_for(present.layer_of(name))?;
             by_layer
                 .entry(layer)
                 .or_default()
@@ -296,9 +296,9 @@ fn write(
         let outcome = session.block_on(stack.write_all(&session.cx(), *layer, None, &changes));
         drop(spinner);
         if let Err(failure) = outcome {
-            let whole = stack.layers[*layer].provider.capabilities().unit == Unit::Document;
+            // A store of single secrets says itself which were made.
             let rest = "run the same command again: what is written already is left alone";
-            return Err(failure.partly_if(done > 0 || !whole, "imported", rest));
+            return Err(failure.partly_if(done > 0, "imported", rest));
         }
         done += changes.len();
     }

@@ -1,7 +1,7 @@
 //! `secrets rollback`: an earlier value becomes the present one, as a new state.
 
 use jiff::Timestamp;
-use secrets_api::{Change, Lookup, Meta, Name, Op, Precondition, ProviderExt as _};
+use secrets_api::{Change, Guard, Lookup, Meta, Name, Op, Precondition, ProviderExt as _};
 use serde_json::json;
 
 use super::history;
@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::flags::Consent;
 use crate::session::Session;
 use crate::settings;
+use crate::stack::Stack;
 
 /// The fewest characters that name a version.
 const SHORTEST: usize = 4;
@@ -36,7 +37,13 @@ impl Args {
         let settings = session.settings()?;
         let stack = session.open(&settings)?;
         let (layer, states) = history::find(session, &settings, &stack, &name)?;
-        let target = choose(&name, &states, self.to.as_deref())?;
+        let chosen = choose(&name, &states, self.to.as_deref());
+        let is_gone = states.first().is_some_and(|state| state.deleted);
+        let can = stack.layers[layer].provider.capabilities();
+        if chosen.is_err() && self.to.is_none() && is_gone && can.restore {
+            return self.restore(session, &stack, layer, &name);
+        }
+        let target = chosen?;
         let Some(version) = &target.version else {
             return Err(Failure::new(
                 Exit::Failed,
@@ -55,7 +62,7 @@ impl Args {
         let when = match states.first() {
             Some(Meta {
                 version: Some(now), ..
-            }) => Precondition::Version(now.clone()),
+            }) if can.guard >= Guard::Cooperative => Precondition::Version(now.clone()),
             _ => Precondition::Unguarded,
         };
         let age = target.modified.map_or(String::new(), |then| {
@@ -73,8 +80,22 @@ impl Args {
         {
             return Ok(Exit::Done);
         }
-        let lookup =
-            session.block_on(store.provider.read_version(&session.cx(), &name, version))?;
+        let read = || session.block_on(store.provider.read_version(&session.cx(), &name, version));
+        let mut lookup = read()?;
+        let mut when = when;
+        if can.restore && is_gone && !matches!(lookup, Lookup::Found(_)) {
+            // The service shows nothing of what is deleted until it is restored.
+            let restore = Change {
+                name: &name,
+                op: Op::Restore,
+                when: when.clone(),
+            };
+            let back = session.block_on(store.provider.write_one(&session.cx(), restore))?;
+            if let (Precondition::Version(_), Some(back)) = (&when, back) {
+                when = Precondition::Version(back);
+            }
+            lookup = read()?;
+        }
         let Lookup::Found(stored) = lookup else {
             return Err(Failure::new(
                 Exit::NotFound,
@@ -112,6 +133,41 @@ impl Args {
         }
         Ok(Exit::Done)
     }
+
+    /// Takes a removal back where the service shows nothing of what was there until then.
+    fn restore(&self, session: &Session, stack: &Stack, layer: usize, name: &Name) -> Result<Exit> {
+        let store = &stack.layers[layer];
+        let question = format!(
+            "bring back {name} in {}{}",
+            store.label,
+            stack.caution([layer])
+        );
+        if !self
+            .consent
+            .given(session, stack.protects([layer]), &question)?
+        {
+            return Ok(Exit::Done);
+        }
+        let change = Change {
+            name,
+            op: Op::Restore,
+            when: Precondition::Unguarded,
+        };
+        let version = session.block_on(store.provider.write_one(&session.cx(), change))?;
+        session
+            .printer
+            .done(format!("{name} brought back in {}", store.label));
+        if session.printer.json {
+            session.printer.document(&json!({
+                "schema": 1,
+                "name": name.as_str(),
+                "store": store.label,
+                "from": null,
+                "version": version.as_ref().map(|v| v.as_str()),
+            }))?;
+        }
+        Ok(Exit::Done)
+    }
 }
 
 /// The state to bring back.
@@ -125,14 +181,21 @@ fn choose<'a>(name: &Name, states: &'a [Meta], to: Option<&str>) -> Result<&'a M
             )
         });
     };
+    let is_it = |m: &&Meta| m.version.as_ref().is_some_and(|v| v.as_str() == wanted);
     let begins = |m: &&Meta| {
         m.version
             .as_ref()
             .is_some_and(|v| v.as_str().starts_with(wanted))
     };
-    let found: Vec<&Meta> = states.iter().filter(begins).collect();
+    let exactly: Vec<&Meta> = states.iter().filter(is_it).take(1).collect();
+    let is_exact = !exactly.is_empty();
+    let found: Vec<&Meta> = if is_exact {
+        exactly
+    } else {
+        states.iter().filter(begins).collect()
+    };
     match found.as_slice() {
-        _ if wanted.len() < SHORTEST => Err(Failure::usage(format!(
+        _ if wanted.len() < SHORTEST && !is_exact => Err(Failure::usage(format!(
             "a version is named by at least {SHORTEST} characters"
         ))),
         [one] if one.deleted => Err(Failure::usage(format!(
@@ -204,6 +267,8 @@ mod tests {
             choose(&name, &states, Some("abcd2")).unwrap_err().exit,
             Exit::Usage
         );
+        let numbered = [state("10", false), state("2", false), state("1", false)];
+        assert_eq!(choose(&name, &numbered, Some("1")).unwrap(), &numbered[2]);
         assert_eq!(
             choose(&name, &states, Some("ffff")).unwrap_err().exit,
             Exit::NotFound

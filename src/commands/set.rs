@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::flags::Consent;
 use crate::session::Session;
 use crate::settings::{self, Settings};
-use crate::stack::{Held, Merged, Stack};
+use crate::stack::{Merged, Stack};
 
 /// More than any store holds.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
@@ -69,7 +69,7 @@ impl Args {
         }
         let stack = session.open(&settings)?;
         let merged =
-            session.block_on(stack.read(&session.cx(), &settings, Select::Names(&names)))?;
+            session.block_on(stack.read_around(&session.cx(), &settings, Select::Names(&names)))?;
         if !self.agreed(session, &settings, &stack, &merged, &names)? {
             return Ok(Exit::Done);
         }
@@ -84,9 +84,14 @@ impl Args {
                     .with_hint("if that is meant: --allow-empty"));
             }
             let held = merged.items.get(&name);
-            let (layer, version) = write(session, &settings, &stack, held, &name, &value)?;
+            let there = merged.layer_of(&name).is_some();
+            let (layer, version) = write(session, &settings, &stack, &merged, &name, &value)
+                .map_err(|failure| {
+                    let rest = "run the same command again without the names that are set";
+                    failure.partly_if(!written.is_empty(), "set", rest)
+                })?;
             let label = &stack.layers[layer].label;
-            let verb = if held.is_some() { "replaced" } else { "set" };
+            let verb = if there { "replaced" } else { "set" };
             session.printer.done(format!("{name} {verb} in {label}"));
             if let Some(why) = hijack::reason(name.as_str())
                 && !settings.allowed_names.iter().any(|a| a == name.as_str())
@@ -184,8 +189,8 @@ impl Args {
         let replaced: Vec<String> = names
             .iter()
             .filter_map(|name| {
-                let held = merged.items.get(name)?;
-                Some(format!("{name} in {}", stack.layers[held.layer].label))
+                let layer = merged.layer_of(name)?;
+                Some(format!("{name} in {}", stack.layers[layer].label))
             })
             .collect();
         let replacing = self.generate.is_some() && !replaced.is_empty();
@@ -201,7 +206,7 @@ impl Args {
         };
         let layers = names
             .iter()
-            .map(|name| stack.layer_for(merged.items.get(name)))
+            .map(|name| stack.layer_for(merged.layer_of(name)))
             .collect::<Result<Vec<_>>>()?;
         let caution = stack.caution(layers.iter().copied());
         let question = format!("{question}{caution}");
@@ -298,17 +303,16 @@ pub fn write(
     session: &Session,
     settings: &Settings,
     stack: &Stack,
-    held: Option<&Held>,
+    merged: &Merged,
     name: &Name,
     value: &SecretValue,
 ) -> Result<(usize, Option<Version>)> {
-    let layer = stack.layer_for(held)?;
-    let seen = held.filter(|h| h.layer == layer).map(|h| &h.stored.meta);
+    let layer = stack.layer_for(merged.layer_of(name))?;
     let kept = stack.encode(layer, settings, name, value);
     let change = Change {
         name,
         op: Op::Put(&kept),
-        when: stack.guard(layer, seen),
+        when: stack.guard_of(layer, merged, name),
     };
     let version = session.block_on(stack.write(&session.cx(), layer, change))?;
     Ok((layer, version))

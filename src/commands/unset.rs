@@ -30,14 +30,14 @@ impl Args {
         let settings = session.settings()?;
         let stack = session.open(&settings)?;
         let merged =
-            session.block_on(stack.read(&session.cx(), &settings, Select::Names(&names)))?;
+            session.block_on(stack.read_around(&session.cx(), &settings, Select::Names(&names)))?;
         let mut by_layer = std::collections::BTreeMap::<usize, Vec<Change<'_>>>::new();
         for name in &names {
-            let Some(held) = merged.items.get(name) else {
+            let Some(layer) = merged.layer_of(name) else {
                 return Err(missing::failure(session, &settings, &stack, name));
             };
-            let layer = stack.layer_to_remove(name, held)?;
-            let when = stack.guard(layer, Some(&held.stored.meta));
+            let layer = stack.layer_to_remove(name, layer)?;
+            let when = stack.guard_of(layer, &merged, name);
             by_layer.entry(layer).or_default().push(Change {
                 name,
                 op: Op::Delete,
@@ -76,24 +76,28 @@ impl Args {
         if session.printer.json {
             let removed: Vec<_> = names
                 .iter()
-                .map(|n| json!({"name": n.as_str(), "store": stack.layers[merged.items[n].layer].label}))
+                .filter_map(|n| Some((n, &stack.layers[merged.layer_of(n)?].label)))
+                .map(|(n, label)| json!({"name": n.as_str(), "store": label}))
                 .collect();
             session
                 .printer
                 .document(&json!({"schema": 1, "removed": removed}))?;
         }
         for name in &names {
-            let held = &merged.items[name];
-            session.printer.done(format!(
-                "{name} removed from {}",
-                stack.layers[held.layer].label
-            ));
-            if stack.layers[held.layer].provider.capabilities().history {
+            let Some(layer) = merged.layer_of(name) else {
+                continue;
+            };
+            let layer = &stack.layers[layer];
+            session
+                .printer
+                .done(format!("{name} removed from {}", layer.label));
+            if layer.provider.capabilities().history {
                 session
                     .printer
                     .hint(format!("`secrets rollback {name}` brings it back"));
             }
-            if let Some(below) = held.covers.last() {
+            let covers = merged.items.get(name).map(|held| held.covers.as_slice());
+            if let Some(below) = covers.unwrap_or_default().last() {
                 let label = &stack.layers[*below].label;
                 session.printer.warn(format!(
                     "{name} now has its value from {label}, which lay below"

@@ -32,7 +32,9 @@ impl Backoff {
         let doublings = (self.tried - 1).min(16);
         let ceiling = FIRST.saturating_mul(1 << doublings).min(LONGEST);
         let wait = ceiling.mul_f64(fraction()).max(asked.unwrap_or_default());
-        (Instant::now() + wait < self.deadline).then_some(wait)
+        // A server may ask for any time: one that no clock reaches is past the deadline.
+        let until = Instant::now().checked_add(wait)?;
+        (until < self.deadline).then_some(wait)
     }
 }
 
@@ -64,7 +66,9 @@ mod tests {
             backoff.next(Some(Duration::from_secs(1)), false),
             Some(Duration::from_secs(1))
         );
-        assert_eq!(backoff.next(Some(Duration::from_secs(9)), false), None);
+        for too_long in [Duration::from_secs(9), Duration::MAX] {
+            assert_eq!(backoff.next(Some(too_long), false), None);
+        }
     }
 
     #[test]

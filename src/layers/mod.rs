@@ -18,6 +18,9 @@ use tokio::sync::Semaphore;
 use crate::printer::Printer;
 use backoff::Backoff;
 
+/// How long one call to a store may take, where the manifest sets no other time.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A provider with its layers.
 #[derive(Debug)]
 pub struct Layered {
@@ -74,12 +77,12 @@ impl Layered {
                 Ok(answer) => break Ok(answer),
                 Err(error) => error,
             };
-            let limited = error.kind() == ErrorKind::RateLimited;
-            let passing = limited || error.kind() == ErrorKind::Unavailable;
-            let asked = error.retry_after();
-            // A call that was refused for its rate had no effect.
-            let wait = (passing && (again == Again::Safe || limited))
-                .then(|| backoff.next(asked, limited || asked.is_some()))
+            let passing = matches!(
+                error.kind(),
+                ErrorKind::Unavailable | ErrorKind::RateLimited
+            );
+            let wait = (passing && (again == Again::Safe || is_refusal(&error)))
+                .then(|| backoff.next(error.retry_after(), is_refusal(&error)))
                 .flatten();
             let Some(wait) = wait else { break Err(error) };
             self.printer.detail(1, || {
@@ -130,13 +133,11 @@ impl Layered {
         .await
     }
 
-    /// Whether one change of a store of single secrets is to be sent again. One that the store refused
-    /// for its rate was not made, guarded or not.
+    /// Whether one change of a store of single secrets is to be sent again.
     fn may_try_again(&self, change: &Change<'_>, answer: &Result<Option<Version>>) -> bool {
-        let kind = answer.as_ref().err().map(Error::kind);
-        match kind {
-            Some(ErrorKind::RateLimited) => true,
-            Some(ErrorKind::Unavailable) => {
+        match answer {
+            Err(error) if is_refusal(error) => true,
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
                 self.may_repeat(None, std::slice::from_ref(change)) == Again::Safe
             }
             _ => false,
@@ -151,6 +152,13 @@ impl Layered {
             Again::Never
         }
     }
+}
+
+/// Whether the store itself said that it did nothing and is to be asked later: a rate limit, a cluster
+/// without a leader. Such a call may be made again, guarded or not.
+fn is_refusal(error: &Error) -> bool {
+    let says_when = error.retry_after().is_some();
+    error.kind() == ErrorKind::RateLimited || error.kind() == ErrorKind::Unavailable && says_when
 }
 
 /// No longer than the deadline.
@@ -218,9 +226,7 @@ impl Provider for Layered {
             let Some(error) = again.first().and_then(|n| written.items[*n].as_ref().err()) else {
                 return Ok(written);
             };
-            let asked = error.retry_after();
-            let limited = error.kind() == ErrorKind::RateLimited;
-            let Some(wait) = backoff.next(asked, limited || asked.is_some()) else {
+            let Some(wait) = backoff.next(error.retry_after(), is_refusal(error)) else {
                 return Ok(written);
             };
             self.printer.detail(1, || {

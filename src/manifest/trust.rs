@@ -34,7 +34,8 @@ pub struct Record {
 pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, store) in &manifest.stores {
-        lines.push(format!("store {name} is {}", store.uri));
+        let leads = leads_to(&store.uri, root);
+        lines.push(format!("store {name} is {}{leads}", store.uri));
         lines.extend(
             store
                 .addresses
@@ -47,7 +48,10 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
         if let Some(auth) = &store.auth {
             lines.push(format!("store {name} logs in by {}", auth.method));
             let settings = auth.settings.iter();
-            lines.extend(settings.map(|(k, v)| format!("store {name} logs in with {k} = {v}")));
+            lines.extend(settings.map(|(k, v)| {
+                let leads = login_leads_to(k, v, root);
+                format!("store {name} logs in with {k} = {v}{leads}")
+            }));
         }
     }
     for (name, environment) in &manifest.environments {
@@ -88,12 +92,49 @@ fn leads_to(store: &str, root: &Path) -> String {
     let Ok(uri) = StoreUri::parse(store) else {
         return String::new();
     };
-    let path = root.join(uri.location());
     let is_path = registry::find(uri.scheme()).is_some_and(|p| p.reach == Reach::Path);
-    match path.canonicalize() {
-        Ok(real) if is_path && path.is_symlink() => format!(" (which is {})", real.display()),
-        _ => String::new(),
+    if is_path {
+        path_leads_to(uri.location(), root)
+    } else {
+        String::new()
     }
+}
+
+/// The same for what a login reads: a file that a setting names, or a store that holds a credential.
+fn login_leads_to(key: &str, value: &str, root: &Path) -> String {
+    if let Some(path) = value.strip_prefix("file:") {
+        return path_leads_to(path, root);
+    }
+    if let Some((store, _)) = value.rsplit_once('#') {
+        return leads_to(store, root);
+    }
+    let names_a_file = ["certificate", "key", "token-file"].contains(&key);
+    if names_a_file {
+        path_leads_to(value, root)
+    } else {
+        String::new()
+    }
+}
+
+/// Any link on the way counts, not the last part alone.
+fn path_leads_to(path: &str, root: &Path) -> String {
+    let (Ok(root), Ok(real)) = (root.canonicalize(), root.join(path).canonicalize()) else {
+        return String::new();
+    };
+    let mut written = PathBuf::new();
+    for component in root.join(path).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                written.pop();
+            }
+            other => written.push(other),
+        }
+    }
+    if real == written {
+        return String::new();
+    }
+    format!(" (which is {})", real.display())
 }
 
 /// Whether using this store takes a person's word.
@@ -226,6 +267,42 @@ mod tests {
         let text =
             "[environments.dev]\nsource = [\"dotenv:.env\", \"dotenv:conf/../.env\", \"local:\"]\n";
         assert!(claims(&parse(text, "m").unwrap(), folder.path()).is_empty());
+    }
+
+    #[test]
+    fn where_a_link_leads_is_a_part_of_the_claim() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("real")).unwrap();
+        std::fs::write(root.join("real/id"), "x").unwrap();
+        let text = "
+            [stores.cfg]
+            uri = 'dotenv:conf/app.env'
+            [stores.hq]
+            uri = 'vault:a/b'
+            auth = { method = 'cert', certificate = 'conf/id', secret-id = 'file:conf/id', other = 'dotenv:conf/id#N' }";
+        let claims = || claims(&parse(text, "m").unwrap(), root);
+        std::fs::create_dir(root.join("conf")).unwrap();
+        std::fs::write(root.join("conf/id"), "x").unwrap();
+        std::fs::write(root.join("conf/app.env"), "x").unwrap();
+        let before = claims();
+        assert!(
+            !before.iter().any(|line| line.contains("which is")),
+            "{before:?}"
+        );
+        // The folder becomes a link, as a later commit could make it.
+        std::fs::remove_dir_all(root.join("conf")).unwrap();
+        std::os::unix::fs::symlink("real", root.join("conf")).unwrap();
+        std::fs::write(root.join("real/app.env"), "x").unwrap();
+        let after = claims();
+        assert_eq!(
+            after
+                .iter()
+                .filter(|line| line.contains("which is"))
+                .count(),
+            4,
+            "{after:?}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod dead;
+mod exec;
 mod losses;
 mod recipes;
 #[path = "../program/support.rs"]

@@ -96,7 +96,8 @@ impl Error {
         self
     }
 
-    /// How long the store asked to be left alone.
+    /// How long the store asked to be left alone. Only for an answer of the store's own: it says that the
+    /// call had no effect.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);

@@ -18,7 +18,6 @@ use aws_sdk_secretsmanager::config::{
 use aws_sdk_secretsmanager::error::BoxError;
 use aws_sdk_secretsmanager::primitives::{DateTime, DateTimeFormat};
 use aws_smithy_async::time::SystemTimeSource;
-use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
@@ -31,6 +30,7 @@ use tokio::sync::OnceCell;
 
 use crate::login::{Chain, Login};
 use crate::place::Place;
+use crate::proxy::Proxy;
 use crate::refusal::{self, Clock};
 use crate::service::Service;
 
@@ -50,6 +50,7 @@ pub(crate) struct Connection {
     /// Names the region where nothing else does.
     profile: Chain,
     authorities: Option<PathBuf>,
+    proxy: Proxy,
     timeout: Duration,
     clock: Arc<Clock>,
     built: OnceCell<Built>,
@@ -102,6 +103,7 @@ impl Connection {
             login: Login::new(opening, place)?,
             profile: Chain::new(opening, place),
             authorities: opening.variable("SSL_CERT_FILE").map(PathBuf::from),
+            proxy: Proxy::new(opening),
             timeout: opening.timeout,
             clock: Arc::default(),
             built: OnceCell::new(),
@@ -210,7 +212,8 @@ impl Connection {
         })
     }
 
-    /// The client for TLS: the roots that `SSL_CERT_FILE` names, else the system's.
+    /// The client for TLS: the roots that `SSL_CERT_FILE` names, else the system's. It goes by a proxy for
+    /// TLS alone: of the credentials' sources some are spoken to over plain HTTP.
     fn tls(&self) -> Result<SharedHttpClient> {
         let mut context = TlsContext::builder();
         if let Some(path) = &self.authorities {
@@ -221,13 +224,14 @@ impl Connection {
         }
         let unusable = |_| Error::new(ErrorKind::Unexpected, "TLS cannot be set up");
         let context = context.build().map_err(unusable)?;
+        let proxy = self.proxy.config()?;
         Ok(
             Builder::new().build_with_connector_fn(move |settings, components| {
                 let mut connector = Connector::builder();
                 connector.set_connector_settings(settings.cloned());
                 connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
                 connector
-                    .proxy_config(ProxyConfig::from_env())
+                    .proxy_config(proxy.clone())
                     .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
                     .tls_context(context.clone())
                     .build()

@@ -5,6 +5,7 @@
 //!   `-e`: this provider reads it as empty, and another tool finds no text rather than a wrong one.
 //! - The service has no conditional deletion. A guarded one looks again after the deletion, when
 //!   nobody can write any more, and takes it back if it buried another value than the one it was for.
+//!   It looks even where the answer was lost: whoever only reads back finds it deleted either way.
 //! - A list may lack what was written in the last minutes ("ListSecrets" in the API reference), and
 //!   with it a read of all: what must be there is asked for by name.
 
@@ -23,7 +24,7 @@ use secrets_net::{Marks, spread};
 use crate::connection::Connection;
 use crate::place::Place;
 use crate::refusal::Refusal;
-use crate::service::{At, BATCH, Batch, Described, Held, Service, Wanted};
+use crate::service::{At, BATCH, Batch, Described, Held, Pages, Service, Wanted};
 use crate::states::{self, Draft};
 use crate::write::{self, Put};
 use crate::{READS, VALUE_BYTES, WRITES, inspect, policy};
@@ -162,14 +163,16 @@ impl Each {
             Ok(service) => service,
             Err(error) => return Err(Refusal::unmade(error)),
         };
-        let mut whole = service.batch(cx, wanted, None).await?;
-        while let Some(next) = whole.next.take() {
-            let page = service.batch(cx, wanted, Some(next)).await?;
+        let mut whole = Batch::default();
+        let mut pages = Pages::default();
+        loop {
+            let page = service.batch(cx, wanted, pages.token()).await?;
             whole.held.extend(page.held);
             whole.missed.extend(page.missed);
-            whole.next = page.next;
+            if !pages.turn(page.next)? {
+                return Ok(whole);
+            }
         }
-        Ok(whole)
     }
 
     async fn read_these(
@@ -351,6 +354,7 @@ impl Each {
         when: &Precondition,
     ) -> Result<()> {
         let service = self.service().await?;
+        let guarded = *when != Precondition::Unguarded;
         let now = service.describe(cx, secret).await?;
         let mark = draft.mark();
         let Some((now, current)) = now.as_ref().and_then(|now| Some((now, now.current()?))) else {
@@ -360,9 +364,21 @@ impl Each {
             };
         };
         let marked = now.with_stage(&mark);
-        // Carried out before: it is deleted, or somebody has written since.
-        if marked.is_some_and(|version| now.gone_by.is_some() || version != current) {
-            return Ok(());
+        match (marked, now.gone_by) {
+            // Carried out before, but perhaps not looked at since.
+            (Some(version), Some(_)) if guarded && version != current => {
+                return Err(take_back(service, cx, name, secret).await);
+            }
+            (Some(_), Some(_)) => return Ok(()),
+            // Somebody has written since, before it was carried out or after: that cannot be told. No
+            // guard holds any more, and a repetition deletes nothing newer.
+            (Some(version), None) if version != current => {
+                return match guarded {
+                    true => Err(Error::conflict(name)),
+                    false => Ok(()),
+                };
+            }
+            _ => {}
         }
         if !now.holds(when) {
             return Err(Error::conflict(name));
@@ -373,27 +389,43 @@ impl Each {
         if marked.is_none() {
             write::remember(service, cx, secret, now, &mark, current).await?;
         }
-        let deleted = service.delete(cx, secret, self.place.recovery_days).await;
-        match deleted {
-            Ok(()) => {}
-            // Somebody else deleted it meanwhile.
-            Err(refusal) if refusal.is_absent() || refusal.is_state() => {}
-            Err(refusal) => return Err(refusal.into()),
-        }
-        if *when == Precondition::Unguarded {
-            return Ok(());
-        }
-        // Nobody can write now: if it buried another value than it was meant for, it is taken back.
-        let after = service.describe(cx, secret).await?;
-        let Some(after) = after else {
-            return Ok(());
+        let refusal = match service.delete(cx, secret, self.place.recovery_days).await {
+            Ok(()) if !guarded => return Ok(()),
+            Ok(()) => None,
+            Err(refusal) if refusal.is_absent() => return Ok(()),
+            // Somebody else deleted it meanwhile, or it is not to be deleted.
+            Err(refusal) if refusal.is_state() => Some(refusal),
+            Err(refusal) if refusal.kind() != ErrorKind::OutcomeUnknown => {
+                // A repetition must not take this sending for one that was carried out.
+                if marked.is_none() {
+                    let _ = service.unmark(cx, secret, &mark, current).await;
+                }
+                return Err(refusal.into());
+            }
+            Err(refusal) if !guarded => return Err(refusal.into()),
+            Err(refusal) => Some(refusal),
         };
-        if after.current() == Some(current) {
-            return Ok(());
-        }
-        match service.restore(cx, secret).await {
-            Err(refusal) if !refusal.is_state() => Err(refusal.into()),
-            _ => Err(Error::conflict(name)),
+        // Nobody can write to what is deleted: what is there now is what was deleted.
+        let after = match service.describe(cx, secret).await {
+            Ok(Some(after)) => after,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                // Where time is left a repetition looks again; else the deletion stays unknown.
+                let lost = |refusal: &Refusal| refusal.kind() == ErrorKind::OutcomeUnknown;
+                let lost = refusal.filter(|refusal| lost(refusal) && cx.remaining().is_zero());
+                return Err(lost.unwrap_or(error).into());
+            }
+        };
+        let meant = !guarded || after.current() == Some(current);
+        match (refusal, after.gone_by) {
+            (Some(refusal), None) if meant => Err(refusal.into()),
+            _ if meant => Ok(()),
+            // Somebody else has written another value and deleted it: that is for them to take back.
+            (Some(refusal), Some(_)) if refusal.is_state() && marked.is_none() => {
+                Err(Error::conflict(name))
+            }
+            (_, Some(_)) => Err(take_back(service, cx, name, secret).await),
+            (_, None) => Err(Error::conflict(name)),
         }
     }
 
@@ -445,6 +477,23 @@ impl Described {
             (Precondition::Version(version), Some(by)) => *version == deletion(by, self),
             (Precondition::Version(version), None) => self.current() == Some(version.as_str()),
         }
+    }
+}
+
+/// Takes back a deletion that buried another value than it was meant for. The error to answer with.
+async fn take_back(service: &Service, cx: &Ctx, name: &Name, secret: &str) -> Error {
+    match service.restore(cx, secret).await {
+        // A repetition finds how it stands; whoever reads finds it deleted either way, as was wanted.
+        Err(refusal) if refusal.kind() == ErrorKind::OutcomeUnknown => {
+            let message = format!(
+                "the deletion of {name} met a value somebody else had written, and whether that was taken back is not known"
+            );
+            Error::new(ErrorKind::Unavailable, message).with_hint(format!(
+                "if it is still deleted, `secrets rollback {name}` brings it back"
+            ))
+        }
+        Err(refusal) if !refusal.is_state() => refusal.into(),
+        _ => Error::conflict(name),
     }
 }
 

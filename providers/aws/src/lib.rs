@@ -23,6 +23,7 @@
 //! |---|---|
 //! | `place.rs` | what the address means |
 //! | `login.rs`, `connection.rs` | credentials, region, endpoint; the client, built when first needed |
+//! | `proxy.rs` | by which proxy TLS goes |
 //! | `service.rs`, `refusal.rs` | the service's calls, and what its refusals mean |
 //! | `states.rs` | how our versions are named, and which of a secret's versions were ever present |
 //! | `write.rs` | the conditional write |
@@ -36,6 +37,7 @@ mod inspect;
 mod login;
 mod place;
 mod policy;
+mod proxy;
 mod refusal;
 mod service;
 mod states;

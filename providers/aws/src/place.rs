@@ -288,6 +288,10 @@ mod tests {
                 "aws:shop?region=eu-central-1&layout=each",
             ),
             (
+                "aws:shop?layout=each",
+                "aws:shop?region=eu-central-1&layout=each",
+            ),
+            (
                 "aws:arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/x-AbCdEf",
                 "aws:arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/x-AbCdEf?region=us-east-1",
             ),

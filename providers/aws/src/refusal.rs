@@ -69,6 +69,15 @@ impl Refusal {
         Self::new("", unanswered(sent, "AWS did not answer in time"))
     }
 
+    /// A list whose pages do not end.
+    pub(crate) fn endless() -> Self {
+        let error = Error::new(
+            ErrorKind::InvalidData,
+            "the list of AWS does not come to an end",
+        );
+        Self::new("", error.with_hint("is the endpoint right?"))
+    }
+
     /// The service's code for it.
     pub(crate) fn is(&self, codes: &[&str]) -> bool {
         codes.contains(&self.code.as_str())

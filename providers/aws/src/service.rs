@@ -20,6 +20,9 @@ use crate::states::{CURRENT, Entry, stands_for_empty};
 pub(crate) const BATCH: usize = 20;
 /// The most entries of one page of a list (API reference, ListSecrets, ListSecretVersionIds).
 const PAGE: i32 = 100;
+/// The most pages of one list that are followed: by twenty secrets a page, more than any environment
+/// has.
+const PAGES: usize = 1_000;
 /// What is stored for an empty value, which the service does not take. Bytes, so that a reader of texts
 /// finds none rather than a wrong one.
 const NOTHING: &[u8] = b"\0";
@@ -80,8 +83,8 @@ pub(crate) struct Missed {
     pub(crate) why: Refusal,
 }
 
-/// One page of a batch.
-#[derive(Debug)]
+/// One page of a batch, or all of them.
+#[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) held: Vec<Held>,
     pub(crate) missed: Vec<Missed>,
@@ -109,6 +112,34 @@ pub(crate) enum Wanted<'a> {
     These(&'a [String]),
     /// All whose names begin so.
     Below(&'a str),
+}
+
+/// Follows the pages of one list. A server that never comes to an end is not followed for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    token: Option<String>,
+    turned: usize,
+}
+
+impl Pages {
+    /// The token of the page to ask for; `None` is the first.
+    pub(crate) fn token(&self) -> Option<String> {
+        self.token.clone()
+    }
+
+    /// Goes on to the page that this token names: whether there is one.
+    pub(crate) fn turn(&mut self, next: Option<String>) -> Result<bool, Refusal> {
+        let next = next.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(false);
+        }
+        self.turned += 1;
+        if next == self.token || self.turned >= PAGES {
+            return Err(Refusal::endless());
+        }
+        self.token = next;
+        Ok(true)
+    }
 }
 
 impl Service {
@@ -190,7 +221,7 @@ impl Service {
                 .into_iter()
                 .map(missed)
                 .collect(),
-            next: found.next_token.filter(|token| !token.is_empty()),
+            next: found.next_token,
         })
     }
 
@@ -223,11 +254,11 @@ impl Service {
     /// All versions, those without a stage included; empty where there is no such secret.
     pub(crate) async fn versions(&self, cx: &Ctx, secret: &str) -> Result<Vec<Entry>, Refusal> {
         let mut all = Vec::new();
-        let mut page = None;
+        let mut pages = Pages::default();
         loop {
             let request = self.client.list_secret_version_ids().secret_id(secret);
             let request = request.include_deprecated(true).max_results(PAGE);
-            let request = request.set_next_token(page.take());
+            let request = request.set_next_token(pages.token());
             let action = "secretsmanager:ListSecretVersionIds";
             let found = self.call(cx, action, Sent::Read, request.send()).await;
             let Some(found) = refusal::absent_is_none(found)? else {
@@ -240,8 +271,7 @@ impl Service {
                     created: entry.created_date.as_ref().and_then(time),
                 });
             }
-            page = found.next_token.filter(|token| !token.is_empty());
-            if page.is_none() {
+            if !pages.turn(found.next_token)? {
                 return Ok(all);
             }
         }
@@ -250,10 +280,10 @@ impl Service {
     /// All secrets whose names begin so, without those scheduled for deletion.
     pub(crate) async fn list(&self, cx: &Ctx, prefix: &str) -> Result<Vec<Listed>, Refusal> {
         let mut all = Vec::new();
-        let mut page = None;
+        let mut pages = Pages::default();
         loop {
             let request = self.client.list_secrets().filters(named(prefix));
-            let request = request.max_results(PAGE).set_next_token(page.take());
+            let request = request.max_results(PAGE).set_next_token(pages.token());
             let action = "secretsmanager:ListSecrets";
             let found = self.call(cx, action, Sent::Read, request.send()).await?;
             for entry in found.secret_list.unwrap_or_default() {
@@ -270,8 +300,7 @@ impl Service {
                         .collect(),
                 });
             }
-            page = found.next_token.filter(|token| !token.is_empty());
-            if page.is_none() {
+            if !pages.turn(found.next_token)? {
                 return Ok(all);
             }
         }
@@ -305,16 +334,16 @@ impl Service {
         Ok(())
     }
 
-    /// Puts a version under a private stage: nobody sees it yet, so losing the answer is no more than
-    /// not having an answer. Says whether it is the present one all the same: the first version of
-    /// a secret is (API reference, PutSecretValue).
+    /// Puts a version under a private stage. Says whether it is the present one all the same: the first
+    /// version of a secret is (API reference, PutSecretValue). `first` says that it may be that one;
+    /// else nobody sees it yet, and losing the answer is no more than not having an answer.
     pub(crate) async fn put(
         &self,
         cx: &Ctx,
         secret: &str,
-        id: &str,
-        stage: &str,
+        (id, stage): (&str, &str),
         value: &[u8],
+        first: bool,
     ) -> Result<bool, Refusal> {
         let (text, bytes) = as_sent(value);
         let request = self
@@ -326,7 +355,8 @@ impl Service {
             .set_secret_string(text)
             .set_secret_binary(bytes);
         let action = "secretsmanager:PutSecretValue";
-        let put = self.call(cx, action, Sent::Read, request.send()).await?;
+        let sent = if first { Sent::Write } else { Sent::Read };
+        let put = self.call(cx, action, sent, request.send()).await?;
         Ok(put.version_stages.iter().flatten().any(|s| s == CURRENT))
     }
 

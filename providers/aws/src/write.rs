@@ -35,7 +35,8 @@ pub(crate) async fn put(
 ) -> Result<Put> {
     let id = draft.id(base, value.is_empty());
     let stage = draft.stage();
-    let at_once = match service.put(cx, secret, &id, &stage, value).await {
+    let put = service.put(cx, secret, (&id, &stage), value, base.is_none());
+    let at_once = match put.await {
         Ok(at_once) => at_once,
         Err(refusal) if refusal.is_absent() || refusal.is_state() => return Ok(Put::Lost),
         Err(refusal) if refusal.is(&["LimitExceededException"]) => {

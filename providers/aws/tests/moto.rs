@@ -433,3 +433,25 @@ fn a_batch_of_changes_has_one_answer_each_in_order() {
         assert_eq!(store.text(name.as_str()), Some(n.to_string()));
     }
 }
+
+#[test]
+fn a_profile_may_have_its_keys_given_by_a_program() {
+    let moto = Moto::start();
+    let opening = opening(&moto.url()).with_variables([("AWS_EC2_METADATA_DISABLED", "true")]);
+    let folder = opening.dirs.home.join(".aws");
+    std::fs::create_dir(&folder).unwrap();
+    let told = folder.join("told.json");
+    std::fs::write(
+        &told,
+        r#"{"Version": 1, "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "wJalrXUtnFEMI"}"#,
+    )
+    .unwrap();
+    let profile = format!(
+        "[profile shop]\nregion = eu-north-1\ncredential_process = cat {}\n",
+        told.display()
+    );
+    std::fs::write(folder.join("config"), profile).unwrap();
+    let shop = store_with(&opening, &format!("aws:{}?profile=shop", fresh("program")));
+    shop.put("A", "1", Precondition::Unguarded).unwrap();
+    assert_eq!(shop.text("A").as_deref(), Some("1"));
+}

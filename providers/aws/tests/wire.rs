@@ -778,3 +778,74 @@ fn the_instance_is_asked_only_where_nothing_else_gives_credentials() {
     with(&[]);
     assert!(!instance.log().is_empty());
 }
+
+#[test]
+fn a_list_whose_pages_do_not_end_is_given_up_as_what_cannot_be_understood() {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let app = move |request: &Request| {
+        let next = match call(request) {
+            // The same page again and again, and always another one.
+            "BatchGetSecretValue" | "ListSecretVersionIds" => "again".to_owned(),
+            "ListSecrets" => count
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+                .to_string(),
+            "DescribeSecret" => return ok(&json!({ "Name": "shop/A" })),
+            other => panic!("{other}"),
+        };
+        ok(&json!({ "NextToken": next }))
+    };
+    let server = Server::plain(app);
+    let store = store(&server.url(), "aws:shop?layout=each");
+    let asked = |wanted: usize, error: secrets_api::Error| {
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+        assert_eq!(server.log().len(), wanted);
+        server.forget();
+    };
+    asked(
+        2,
+        block_on(store.provider.read(&cx(), Select::All)).unwrap_err(),
+    );
+    asked(
+        3,
+        block_on(store.provider.history(&cx(), &name("A"))).unwrap_err(),
+    );
+    asked(1000, block_on(store.provider.list(&cx())).unwrap_err());
+}
+
+#[test]
+fn a_first_value_whose_answer_is_lost_is_unknown_since_it_may_be_the_present_one() {
+    let app = |request: &Request| match call(request) {
+        "CreateSecret" => refusal(400, "ResourceExistsException", "already exists"),
+        "GetSecretValue" => refusal(400, "ResourceNotFoundException", "no value for AWSCURRENT"),
+        "DescribeSecret" => ok(&json!({ "Name": "shop" })),
+        "ListSecretVersionIds" => ok(&json!({ "Versions": [] })),
+        "PutSecretValue" => ok(&json!({ "VersionStages": ["AWSCURRENT"] })),
+        other => panic!("{other}"),
+    };
+    let server = Server::plain(app);
+    let put = |request: &Request| call(request) == "PutSecretValue";
+    server.inject(Fault::always(Harm::DropAfter).only(put));
+    for options in ["", "?layout=each"] {
+        let store = store(&server.url(), &format!("aws:shop{options}"));
+        let lost = store.put("A", "1", Precondition::Absent).unwrap_err();
+        assert_eq!(lost.kind(), ErrorKind::OutcomeUnknown, "{options}");
+    }
+}
+
+#[test]
+fn a_secret_that_may_not_be_deleted_is_not_said_to_be() {
+    let current = "0b9f5c6e-0000-4000-8000-000000000001";
+    let app = move |request: &Request| match call(request) {
+        "DescribeSecret" => ok(&json!({ "VersionIdsToStages": { current: ["AWSCURRENT"] } })),
+        "UpdateSecretVersionStage" => ok(&json!({})),
+        "DeleteSecret" => refusal(400, "InvalidRequestException", "managed by another service"),
+        other => panic!("{other}"),
+    };
+    let server = Server::plain(app);
+    let store = store(&server.url(), "aws:shop?layout=each");
+    let guard = Precondition::Version(secrets_api::Version::new(current));
+    for when in [Precondition::Unguarded, guard] {
+        let error = store.change(&cx(), "A", Op::Delete, when).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
+    }
+}

@@ -1,13 +1,16 @@
-//! The Azure CLI as the SDK runs it, in the environment the store was opened with. What it prints goes
-//! into no message: it may be a token.
+//! The Azure CLI as the SDK runs it, in the environment the store was opened with, and who is logged in
+//! to it. What it prints goes into no message: it may be a token.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use azure_identity::Executor;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrets_api::{Error, ErrorKind, Opening, async_trait};
+use sha2::{Digest as _, Sha256};
 
 use crate::failure::number;
 
@@ -49,6 +52,37 @@ fn is_command(path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_command(path: &Path) -> bool {
     path.with_extension("cmd").is_file()
+}
+
+/// Who is logged in to the CLI: the accounts in its own folder, of which it takes the default one.
+/// <https://learn.microsoft.com/cli/azure/azure-cli-configuration#cli-configuration-file>
+pub(crate) struct Profile {
+    folder: PathBuf,
+}
+
+impl Profile {
+    pub(crate) fn new(opening: &Opening<'_>) -> Self {
+        let variables = opening.variables.iter();
+        let named = variables
+            .filter(|(name, value)| name == "AZURE_CONFIG_DIR" && !value.is_empty())
+            .map(|(_, value)| PathBuf::from(value))
+            .next();
+        Self {
+            folder: named.unwrap_or_else(|| opening.dirs.home.join(".azure")),
+        }
+    }
+
+    /// A name for who is logged in now, another after each `az login` as someone else; `None` where
+    /// it cannot be told.
+    pub(crate) fn mark(&self) -> Option<String> {
+        // From where the CLI would take a relative one is not for us to guess.
+        if !self.folder.is_absolute() {
+            return None;
+        }
+        let profile = std::fs::read(self.folder.join("azureProfile.json")).ok()?;
+        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&profile));
+        Some(format!("{:?} {digest}", self.folder))
+    }
 }
 
 #[async_trait]

@@ -16,14 +16,14 @@ use azure_identity::{
 use secrets_api::{CredentialSource, Error, ErrorKind, Opening, Result, async_trait};
 use secrets_net::Address;
 
-use crate::cli::Az;
+use crate::cli::{Az, Profile};
 use crate::entra::claims;
 use crate::failure::{Failure, again, failure};
 use crate::keep::Keep;
 use crate::managed::{Managed, Which};
 use crate::method::{HOW, Kept, Method};
 use crate::place::wrong;
-use crate::transport::{Deadline, Wire};
+use crate::transport::{Deadline, Wire, another_audience};
 
 /// What a credential is made with.
 pub(crate) struct Means<'a> {
@@ -46,6 +46,8 @@ pub(crate) struct Login {
     /// refused it.
     make: Make,
     wire: Arc<Wire>,
+    /// The one scope that tokens are asked for.
+    scope: String,
     keep: Option<Keep>,
     /// How it is done, for a person.
     pub(crate) how: String,
@@ -55,6 +57,15 @@ pub(crate) struct Login {
 
 impl Login {
     pub(crate) async fn new(method: &Method, means: &Means<'_>) -> Result<Self> {
+        let any_account = Method::Cli {
+            tenant: None,
+            subscription: None,
+        };
+        let method = match method {
+            Method::Unconfigured if Az::new(means.opening).is_installed() => &any_account,
+            method => method,
+        };
+        let profile = matches!(method, Method::Cli { .. }).then(|| Profile::new(means.opening));
         let (make, how): (Make, String) = match method {
             Method::ClientSecret {
                 tenant,
@@ -77,18 +88,12 @@ impl Login {
                 tenant,
                 subscription,
             } => cli(Az::new(means.opening), tenant.clone(), subscription.clone()),
-            Method::Unconfigured => {
-                let az = Az::new(means.opening);
-                if az.is_installed() {
-                    cli(az, None, None)
-                } else {
-                    managed(Which::system(means.opening))
-                }
-            }
+            Method::Unconfigured => managed(Which::system(means.opening)),
         };
         let key = format!("{} {} {method:?}", means.authority, means.resource);
         Ok(Self {
-            keep: Keep::new(means.opening, key)?,
+            scope: format!("{}/.default", means.resource),
+            keep: Keep::new(means.opening, key, profile)?,
             inner: Mutex::new(make()?),
             make,
             wire: Arc::clone(means.wire),
@@ -109,15 +114,19 @@ impl Login {
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        if let Some(keep) = &self.keep
-            && let Some(token) = keep.get().await
+        let keep = self.keep.as_ref();
+        let Some((keep, key)) = keep.and_then(|keep| Some((keep, keep.key()?))) else {
+            return self.asked(scopes, options).await;
+        };
+        if let Some(token) = keep.get(&key).await
             && !self.wire.has_refused(&token.token)
         {
             return Ok(token);
         }
         let token = self.asked(scopes, options).await?;
-        if let Some(keep) = &self.keep {
-            keep.put(&token).await;
+        // Whose it is cannot be told where somebody else has logged in meanwhile.
+        if keep.key().as_ref() == Some(&key) {
+            keep.put(&key, &token).await;
         }
         Ok(token)
     }
@@ -157,6 +166,13 @@ impl TokenCredential for Login {
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
+        // What the SDK asks for it has read in a vault's challenge.
+        if scopes != [self.scope.as_str()] {
+            return Err(azure_core::Error::new(
+                SdkKind::Credential,
+                another_audience(),
+            ));
+        }
         let context = options
             .as_ref()
             .map(|options| &options.method_options.context);
@@ -289,4 +305,88 @@ fn cli(az: Az, tenant_id: Option<String>, subscription: Option<String>) -> (Make
         Ok(made as _)
     });
     (make, "the Azure CLI".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use azure_core::time::OffsetDateTime;
+    use secrets_api::StoreUri;
+    use secrets_net::client::{Roots, with_roots};
+    use secrets_testkit::opening::TestOpening;
+
+    use super::*;
+
+    /// Gives a token for whatever it is asked for.
+    #[derive(Debug, Default)]
+    struct Willing(AtomicUsize);
+
+    #[async_trait]
+    impl TokenCredential for Willing {
+        async fn get_token(
+            &self,
+            scopes: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let expires = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+            Ok(AccessToken::new(Secret::new(scopes.join(" ")), expires))
+        }
+    }
+
+    #[tokio::test]
+    async fn no_token_is_had_or_kept_for_anything_but_vaults() {
+        const VAULTS: &str = "https://vault.azure.net";
+        let kept = TestOpening::new().with_auth("cli", &[("cache", "keyring")]);
+        let uri = StoreUri::parse("azure:shop").unwrap();
+        let opening = kept.opening(&uri);
+        let address = |text: &str| Address::parse(text, "a test", false).unwrap();
+        let wire = Wire::new(
+            with_roots(&opening, &Roots::None).unwrap().build().unwrap(),
+            address("https://vault.example.com"),
+            address("https://login.example.com"),
+            VAULTS,
+            Duration::from_secs(1),
+            String::new(),
+        );
+        let willing = Arc::new(Willing::default());
+        let login = Login {
+            inner: Mutex::new(Arc::clone(&willing) as _),
+            make: Box::new(|| Ok(Arc::new(Willing::default()) as _)),
+            wire: Arc::new(wire),
+            scope: format!("{VAULTS}/.default"),
+            keep: Keep::new(&opening, "key".to_owned(), None).unwrap(),
+            how: String::new(),
+            failed: Mutex::default(),
+            who: Mutex::default(),
+        };
+        let refused = async || {
+            for scopes in [
+                &["https://graph.microsoft.com/.default"][..],
+                &["https://vault.azure.net//.default"],
+                &["https://vault.azure.net"],
+                &["https://vault.azure.net/.default", "openid"],
+                &[],
+            ] {
+                let error = login.get_token(scopes, None).await.unwrap_err();
+                let Failure::Other(error) = failure(&error) else {
+                    panic!("it is no answer");
+                };
+                assert_eq!(error.kind(), ErrorKind::Untrusted, "{scopes:?}");
+            }
+        };
+        refused().await;
+        assert!(kept.cache.is_empty());
+        assert_eq!(willing.0.load(Ordering::SeqCst), 0);
+        let scope = ["https://vault.azure.net/.default"];
+        let token = login.get_token(&scope, None).await.unwrap();
+        assert_eq!(token.token.secret(), scope[0]);
+        assert_eq!(kept.cache.len(), 1);
+        // The one that is kept is not handed on either.
+        refused().await;
+        assert_eq!(willing.0.load(Ordering::SeqCst), 1);
+    }
 }

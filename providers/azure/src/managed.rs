@@ -232,7 +232,8 @@ impl Managed {
             let message = "the managed identity's answer cannot be understood";
             Error::new(ErrorKind::InvalidData, message)
         };
-        let body = answer.bytes().await.map_err(|_| strange())?;
+        let body = secrets_net::body(answer, secrets_net::Sent::Read).await;
+        let body = body.map_err(|_| strange())?;
         let granted: Granted = serde_json::from_slice(&body).map_err(|_| strange())?;
         let expires = granted.expires_on.at().ok_or_else(strange)?;
         Ok(AccessToken::new(granted.access_token, expires))

@@ -156,20 +156,13 @@ impl Wire {
         let Some(challenge) = headers.get_optional_str(&WWW_AUTHENTICATE) else {
             return Ok(());
         };
-        let mut audiences = challenge
-            .split([',', ' '])
-            .filter_map(|part| part.split_once('='))
-            .filter(|(key, _)| matches!(*key, "resource" | "scope"))
-            .map(|(_, value)| value.trim_matches('"'))
-            .map(|value| value.strip_suffix("/.default").unwrap_or(value));
-        if audiences.all(|audience| audience.trim_end_matches('/') == self.resource) {
+        let mut audiences = audiences(challenge).peekable();
+        // One in which none is found may be read in another way by the SDK.
+        let none = audiences.peek().is_none();
+        if !none && audiences.all(|audience| audience == self.resource) {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::Untrusted,
-            "the vault asks for a token that is not for vaults: it gets none",
-        )
-        .with_hint("is the vault's address right, and is it in this `cloud`?"))
+        Err(another_audience())
     }
 
     async fn sent(
@@ -212,7 +205,7 @@ impl Wire {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(not_understood());
+                return Err(too_long(purpose));
             }
             body.extend_from_slice(&chunk);
         }
@@ -272,6 +265,42 @@ impl std::fmt::Debug for Wire {
         f.debug_struct("Wire")
             .field("vault", &self.vault)
             .finish_non_exhaustive()
+    }
+}
+
+/// What a challenge asks tokens for. The SDK takes any key that ends with these words for them,
+/// whatever stands before: so do we.
+fn audiences(challenge: &str) -> impl Iterator<Item = &str> {
+    challenge.match_indices("=\"").filter_map(|(at, equals)| {
+        let key = challenge[..at].to_ascii_lowercase();
+        if !key.ends_with("resource") && !key.ends_with("scope") {
+            return None;
+        }
+        let value = challenge[at + equals.len()..].split('"').next()?;
+        Some(value.strip_suffix("/.default").unwrap_or(value))
+    })
+}
+
+/// Said in place of a token that is not for vaults, which would open other doors.
+pub(crate) fn another_audience() -> Error {
+    Error::new(
+        ErrorKind::Untrusted,
+        "the vault asks for a token that is not for vaults: it gets none",
+    )
+    .with_hint("is the vault's address right, and is it in this `cloud`?")
+}
+
+fn too_long(purpose: Purpose) -> Error {
+    match purpose {
+        Purpose::Login => Error::new(
+            ErrorKind::InvalidData,
+            "the login server's answer cannot be understood",
+        ),
+        Purpose::Vault(Sent::Read) => not_understood(),
+        Purpose::Vault(Sent::Write) => Error::new(
+            ErrorKind::OutcomeUnknown,
+            "the vault's answer to a write cannot be understood",
+        ),
     }
 }
 

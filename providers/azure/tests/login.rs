@@ -12,6 +12,8 @@ use secrets_testkit::fakes::azure::{
     ASSERTION, Azure, CLIENT, CLIENT_SECRET, IDENTITY_HEADER, TENANT,
 };
 use secrets_testkit::opening::TestOpening;
+use secrets_testkit::web::{Fault, Harm, Reply};
+use serde_json::json;
 use support::{open, shown, store};
 
 fn azure() -> Azure {
@@ -169,6 +171,24 @@ fn a_machine_or_an_app_service_has_an_identity_of_its_own() {
     assert!(!shown(&error).contains("canary"));
 }
 
+#[test]
+fn an_identitys_answer_is_read_up_to_its_bound_and_no_further() {
+    let azure = azure();
+    let token = json!({"access_token": azure.token(), "expires_on": "4102444800"});
+    let mut reply = Reply::json(200, &token);
+    reply.body.resize(33 * 1024 * 1024, b' ');
+    azure.metadata.inject(Fault::always(Harm::Answer(reply)));
+    let metadata = azure.metadata.url();
+    let machine = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", &*metadata)];
+    let opening = azure
+        .opening_with(&machine)
+        .with_auth("managed-identity", &[]);
+    let error = open("azure:shop", &opening).look("A").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(error.message().contains("managed identity"), "{error}");
+    assert!(azure.log().is_empty());
+}
+
 /// With an `az` on the `PATH` that does this.
 fn with_az(azure: &Azure, script: &str, more: &[(&str, &str)]) -> TestOpening {
     let mut opening = azure.opening_with(more);
@@ -288,4 +308,57 @@ fn a_token_is_kept_between_runs_only_where_that_is_asked_for() {
     reads(&azure, &asked);
     assert_eq!(open("azure:shop", &asked).get("A").unwrap().unwrap(), "a");
     assert!(azure.login.log().is_empty());
+}
+
+#[test]
+fn a_token_of_the_azure_cli_is_kept_for_the_one_who_is_logged_in_to_it() {
+    let azure = azure();
+    let answer = format!(
+        r#"echo asked >> "$0.log"
+echo '{{"accessToken":"{}","expires_on":4102444800,"tokenType":"Bearer"}}'"#,
+        azure.token()
+    );
+    // In the user's folder, and where AZURE_CONFIG_DIR names another.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let named = [("AZURE_CONFIG_DIR", elsewhere.path().to_str().unwrap())];
+    for more in [&[][..], &named] {
+        let opening = with_az(&azure, &answer, more).with_auth("cli", &[("cache", "keyring")]);
+        let folder = match more {
+            [] => opening.dirs.home.join(".azure"),
+            _ => elsewhere.path().to_owned(),
+        };
+        std::fs::create_dir_all(&folder).unwrap();
+        let profile = folder.join("azureProfile.json");
+        let asked = || {
+            assert_eq!(open("azure:shop", &opening).get("A").unwrap().unwrap(), "a");
+            let log = std::fs::read_to_string(opening.folder().join("az.log"));
+            log.unwrap().lines().count()
+        };
+        std::fs::write(&profile, r#"{"user":"ann"}"#).unwrap();
+        assert_eq!((asked(), asked()), (1, 1));
+        std::fs::write(&profile, r#"{"user":"bob"}"#).unwrap();
+        assert_eq!((asked(), asked()), (2, 2));
+        std::fs::write(&profile, r#"{"user":"ann"}"#).unwrap();
+        assert_eq!(asked(), 2);
+        // Where it cannot be told who that is, none is kept and none is used.
+        std::fs::remove_file(&profile).unwrap();
+        assert_eq!((asked(), asked()), (3, 4));
+        assert_eq!(opening.cache.len(), 2);
+    }
+}
+
+#[test]
+fn a_token_is_not_kept_where_somebody_else_has_logged_in_meanwhile() {
+    let azure = azure();
+    let answer = format!(
+        r#"echo '{{"user":"bob"}}' > "$AZURE_CONFIG_DIR/azureProfile.json"
+echo '{{"accessToken":"{}","expires_on":4102444800,"tokenType":"Bearer"}}'"#,
+        azure.token()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("azureProfile.json"), "ann").unwrap();
+    let named = [("AZURE_CONFIG_DIR", folder.path().to_str().unwrap())];
+    let opening = with_az(&azure, &answer, &named).with_auth("cli", &[("cache", "keyring")]);
+    assert_eq!(open("azure:shop", &opening).get("A").unwrap().unwrap(), "a");
+    assert!(opening.cache.is_empty());
 }

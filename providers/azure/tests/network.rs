@@ -356,6 +356,64 @@ fn a_vault_that_asks_for_another_kind_of_token_gets_none() {
 }
 
 #[test]
+fn a_challenge_hides_no_other_audience_and_one_without_any_is_refused() {
+    let azure = Azure::start();
+    azure.seed("A", b"a");
+    let store = store(&azure);
+    assert!(store.get("A").unwrap().is_some());
+    azure.login.forget();
+    for challenge in [
+        "Bearer x_scope=\"https://graph.microsoft.com/.default\"",
+        "Bearer authorization=\"https://login.example.com\",\tresource=\"https://graph.microsoft.com\"",
+        "Bearer resource=\"https://vault.azure.net\";resource=\"https://graph.microsoft.com\"",
+        "Bearer SCOPE=\"https://graph.microsoft.com/.default\"",
+        "Bearer resource=\"https://vault.azure.net.example.com\"",
+        "Bearer resource=\"\"",
+        "Bearer authorization=\"https://login.example.com\"",
+        "Bearer resource=https://vault.azure.net",
+        "Basic realm=\"vault\"",
+    ] {
+        let asks = Reply::empty(401).with_header("WWW-Authenticate", challenge);
+        azure.inject(Fault::always(Harm::Answer(asks)));
+        for error in [
+            store.look("A").unwrap_err(),
+            store.put("A", "v").unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Untrusted, "{challenge}");
+        }
+        // The SDK has seen none of it: it asks for no other token from now on.
+        azure.vault.heal();
+        assert_eq!(store.get("A").unwrap().unwrap(), "a", "{challenge}");
+    }
+    assert!(azure.login.log().is_empty());
+}
+
+#[test]
+fn an_answer_is_read_up_to_its_bound_and_no_further() {
+    let long = |document: &serde_json::Value| {
+        let mut reply = Reply::json(200, document);
+        reply.body.resize(9 * 1024 * 1024, b' ');
+        Fault::always(Harm::Answer(reply))
+    };
+    let azure = Azure::start();
+    let secret = json!({"id": format!("{}/secrets/A/1", azure.vault.url()), "value": "v"});
+    azure.inject(long(&secret));
+    let asked = store(&azure);
+    assert_eq!(asked.look("A").unwrap_err().kind(), ErrorKind::InvalidData);
+    let error = asked.put("A", "v").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+
+    azure.vault.heal();
+    azure.vault.forget();
+    let token = json!({"token_type": "Bearer", "expires_in": 3599, "access_token": azure.token()});
+    azure.login.inject(long(&token));
+    let error = store(&azure).look("A").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(error.message().contains("login"), "{error}");
+    assert!(azure.log().is_empty());
+}
+
+#[test]
 fn a_token_that_is_refused_is_replaced_once() {
     let azure = Azure::start();
     azure.seed("A", b"a");

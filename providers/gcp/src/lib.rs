@@ -27,6 +27,12 @@
 //! bounded in time. It takes its certificates from the system or from `SSL_CERT_FILE` of the process, has
 //! no time limit for connecting of its own, and holds values in buffers that it does not wipe.
 //!
+//! It takes the process's proxies too. What it would say to one in plain text is refused, and the entry of
+//! NO_PROXY named that mends it. One thing cannot be told to it: what asks for a token (at `token_uri`, at the
+//! metadata server) follows redirects. Over TLS only Google could send us elsewhere so; the metadata server
+//! speaks plain HTTP, and whoever answers in its place could, as they could give a false token. No request to
+//! Secret Manager, which is where values go, is ever redirected.
+//!
 //! Nothing here may print, retry, or let a value or a token into an error.
 
 mod failure;
@@ -35,6 +41,7 @@ mod login;
 mod newest;
 mod payload;
 mod place;
+mod proxy;
 mod session;
 mod store;
 mod write;
@@ -50,7 +57,7 @@ pub const SCHEME: &str = "gcp";
 ///
 /// # Errors
 /// `InvalidConfig` for an address, an option or a way to log in that makes no sense; `Untrusted` for plain
-/// HTTP to another machine.
+/// HTTP to another machine or through a proxy.
 pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
     let store = store::Store::new(opening).map_err(|error| error.at_store(opening.uri))?;
     Ok(Arc::new(store))

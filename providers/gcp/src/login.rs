@@ -21,6 +21,9 @@ use google_cloud_gax::retry_policy::NeverRetry;
 use secrets_api::{Auth, CredentialSource, Error, ErrorKind, Opening, Result, SecretValue};
 use secrets_net::Address;
 use serde_json::Value;
+use url::Url;
+
+use crate::proxy::Proxies;
 
 /// The only part of Google's cloud this provider is for; others have hosts of their own.
 const UNIVERSE: &str = "googleapis.com";
@@ -54,6 +57,7 @@ pub(crate) struct Login {
     metadata: Option<String>,
     quota_project: Option<String>,
     credentials: CredentialSource,
+    proxies: Proxies,
 }
 
 /// Credentials, and whose they are.
@@ -78,7 +82,7 @@ impl std::fmt::Debug for Login {
 }
 
 impl Login {
-    pub(crate) fn new(opening: &Opening<'_>, endpoint: &Address) -> Result<Self> {
+    pub(crate) fn new(opening: &Opening<'_>, endpoint: &Address, proxies: Proxies) -> Result<Self> {
         let way = match opening.auth {
             None => Way::Default,
             Some(auth) => way(auth)?,
@@ -105,6 +109,7 @@ impl Login {
                 .variable("GOOGLE_CLOUD_QUOTA_PROJECT")
                 .map(str::to_owned),
             credentials: opening.credentials.clone(),
+            proxies,
         })
     }
 
@@ -148,6 +153,8 @@ impl Login {
 
     fn by_metadata(&self) -> Result<LoggedIn> {
         let host = self.metadata.as_deref().unwrap_or(METADATA);
+        let endpoint = Url::parse(&format!("http://{host}")).map_err(|_| no_host())?;
+        self.proxies.check(&endpoint)?;
         // The universe is named so that the server is not asked for it.
         let builder = mds::Builder::default()
             .with_endpoint(format!("http://{host}"))
@@ -185,6 +192,7 @@ impl Login {
                 "{from} is for another cloud than {UNIVERSE}, which this store is at"
             )));
         }
+        self.proxies.check_all(&json)?;
         let word = |key: &str| json[key].as_str().unwrap_or("?").to_owned();
         let (identity, credentials) = match json["type"].as_str() {
             // It signs its own tokens: nobody is asked for one (<https://google.aip.dev/auth/4111>).
@@ -255,9 +263,13 @@ fn check_host(host: &str) -> Result<()> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     match host.chars().all(fits) {
         true => Ok(()),
-        false => Err(wrong("GCE_METADATA_HOST names no host")
-            .with_hint("it is written like `metadata.google.internal` or `127.0.0.1:8080`")),
+        false => Err(no_host()),
     }
+}
+
+fn no_host() -> Error {
+    wrong("GCE_METADATA_HOST names no host")
+        .with_hint("it is written like `metadata.google.internal` or `127.0.0.1:8080`")
 }
 
 /// The parser's own error is dropped: it may quote what it met.
@@ -301,7 +313,8 @@ mod tests {
     fn login(opening: &TestOpening, address: &str) -> Result<Login> {
         let uri = StoreUri::parse("gcp:shop").unwrap();
         let address = Address::parse(address, "addresses", true).unwrap();
-        Login::new(&opening.opening(&uri), &address)
+        let opening = opening.opening(&uri);
+        Login::new(&opening, &address, Proxies::new(&opening))
     }
 
     fn refused(opening: &TestOpening) -> Error {

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::failure::{self, Failed, Method};
 use crate::login::Login;
 use crate::place::Place;
+use crate::proxy::Proxies;
 
 /// How much earlier than the caller we give up, so that the caller hears of each change by itself.
 const EARLIER: Duration = Duration::from_millis(50);
@@ -39,8 +40,10 @@ impl Link {
         let own = place.endpoint();
         let address = opening.addresses.first().unwrap_or(&own);
         let endpoint = Address::parse(address, "`addresses`", opening.plain_http)?;
+        let proxies = Proxies::new(opening);
+        proxies.check(endpoint.url())?;
         Ok(Self {
-            login: Login::new(opening, &endpoint)?,
+            login: Login::new(opening, &endpoint, proxies)?,
             endpoint,
             timeout: opening.timeout,
             session: Mutex::default(),

@@ -27,6 +27,9 @@ pub(crate) const CONCURRENCY: usize = 16;
 /// <https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/list>
 const PAGE: i32 = 25_000;
 
+/// The most pages of a list: far more secrets than a project has.
+const PAGES: usize = 1_000;
+
 /// The newest version. <https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions/access>
 const LATEST: &str = "latest";
 
@@ -45,6 +48,14 @@ pub(crate) struct Listed {
     pub(crate) name: Name,
     marked: bool,
     labels: Vec<(String, String)>,
+}
+
+/// How far a list has come.
+#[derive(Default)]
+struct Pages {
+    /// What the next one is asked for by; empty for the first, and after the last.
+    token: String,
+    seen: usize,
 }
 
 impl Store {
@@ -82,14 +93,14 @@ impl Store {
         session: &Session,
     ) -> Result<(Vec<Listed>, Vec<String>), Failed> {
         let (mut ours, mut foreign) = (Vec::new(), Vec::new());
-        let mut token = String::new();
+        let mut pages = Pages::default();
         loop {
             let request = session
                 .client
                 .list_secrets()
                 .set_parent(&self.place.parent)
                 .set_page_size(PAGE)
-                .set_page_token(&token);
+                .set_page_token(&pages.token);
             let page = ask(cx, &self.place, failure::LIST, request.send()).await?;
             for secret in page.secrets {
                 match self.place.entry(&secret.name) {
@@ -98,20 +109,27 @@ impl Store {
                     Entry::Others => {}
                 }
             }
-            self.next_page(&mut token, page.next_page_token)?;
-            if token.is_empty() {
+            self.next_page(&mut pages, page.next_page_token)?;
+            if pages.token.is_empty() {
                 return Ok((ours, foreign));
             }
         }
     }
 
-    /// Goes on to the next page; a server that gives the same one for ever is not followed.
-    fn next_page(&self, token: &mut String, next: String) -> Result<(), Failed> {
-        if !next.is_empty() && *token == next {
-            let message = "the list of the service does not end: a page names itself as the next";
-            return Err(self.here(Error::new(ErrorKind::Unexpected, message)).into());
+    /// Goes on to the next page; a server whose list does not end is not followed.
+    fn next_page(&self, pages: &mut Pages, next: String) -> Result<(), Failed> {
+        let endless = |why: String| {
+            let message = format!("the list of the service does not end: {why}");
+            Err(self.here(Error::new(ErrorKind::Unexpected, message)).into())
+        };
+        pages.seen += 1;
+        if !next.is_empty() && pages.token == next {
+            return endless("a page names itself as the next".to_owned());
         }
-        *token = next;
+        if !next.is_empty() && pages.seen >= PAGES {
+            return endless(format!("it has more than {PAGES} pages"));
+        }
+        pages.token = next;
         Ok(())
     }
 
@@ -126,23 +144,23 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut all = Vec::new();
-        let mut token = String::new();
+        let mut pages = Pages::default();
         loop {
             let request = session
                 .client
                 .list_secret_versions()
                 .set_parent(self.place.secret(name))
                 .set_page_size(PAGE)
-                .set_page_token(&token);
+                .set_page_token(&pages.token);
             match ask(cx, &self.place, failure::LIST_VERSIONS, request.send()).await {
                 Ok(page) => {
                     all.extend(page.versions);
-                    self.next_page(&mut token, page.next_page_token)?;
+                    self.next_page(&mut pages, page.next_page_token)?;
                 }
                 Err(failed) if failed.is(Code::NotFound) => return Ok(Vec::new()),
                 Err(failed) => return Err(failed),
             }
-            if token.is_empty() {
+            if pages.token.is_empty() {
                 break;
             }
         }
@@ -209,7 +227,7 @@ impl Store {
     }
 
     /// The value of one version.
-    async fn look(
+    pub(crate) async fn look(
         &self,
         cx: &Ctx,
         session: &Session,

@@ -19,6 +19,9 @@ use crate::place::{Replication, last_part};
 use crate::session::{Session, ask};
 use crate::store::{CONCURRENCY, MARK, Store, kept, number};
 
+/// How often a removal is made, where others add versions meanwhile.
+const REMOVALS: usize = 4;
+
 impl Store {
     pub(crate) async fn write_all(
         &self,
@@ -168,8 +171,11 @@ impl Store {
     }
 
     /// Takes the value away and keeps it in the history: one more version with it, disabled. Where
-    /// anything fails before the last step, the value is still there. Nothing guards it: a version that
-    /// another adds meanwhile is either after the removal, or removed with it and in the history.
+    /// anything fails before the last step, the value is still there.
+    ///
+    /// Nothing guards it. A version that another adds meanwhile (or that `latest` does not show yet) lies
+    /// between the value and its copy, which is an old value over a new one: the copy is disabled all the
+    /// same, and the removal made once more with the new value, for that is what a restore is to bring back.
     async fn remove(&self, cx: &Ctx, session: &Session, name: &Name) -> Result<(), Failed> {
         let present = self.present(cx, session, name);
         let (present, secret) = future::join(present, self.secret(cx, session, name)).await;
@@ -180,16 +186,70 @@ impl Store {
             return Ok(());
         };
         self.mark(cx, session, name, secret).await?;
-        let last = self.add(cx, session, name, &present.value).await?;
-        let number = last_part(&last.name).to_owned();
+        let version = present.meta.version.as_ref();
+        let mut newest = version.map_or(0, |version| number(version.as_str()));
+        let mut value = present.value;
+        for _ in 0..REMOVALS {
+            let copy = self.add(cx, session, name, &value).await?;
+            let copied = number(&copy.name);
+            self.disable(cx, session, name, copy).await?;
+            let before = copied.saturating_sub(1);
+            if before <= newest {
+                return Ok(());
+            }
+            match self.look(cx, session, name, &before.to_string()).await? {
+                Lookup::Found(between) => (value, newest) = (between.value, copied),
+                // Another's removal.
+                Lookup::Deleted { .. } | Lookup::Absent => return Ok(()),
+            }
+        }
+        let message = format!(
+            "{name} is removed, but others kept changing it meanwhile: a restore brings back an older value \
+             than the last"
+        );
+        let error = Error::new(ErrorKind::Conflict, message).with_hint(format!(
+            "look at its versions with `secrets history {name}`"
+        ));
+        Err(self.here(error).into())
+    }
+
+    /// Disables the copy that a removal has added. Where that fails, the copy is the present value.
+    async fn disable(
+        &self,
+        cx: &Ctx,
+        session: &Session,
+        name: &Name,
+        copy: SecretVersion,
+    ) -> Result<(), Failed> {
+        let number = last_part(&copy.name);
         let request = session
             .client
             .disable_secret_version()
-            .set_name(self.place.version(name, &number))
-            .set_etag(last.etag);
-        self.turned(cx, name, failure::DISABLE, request.send())
-            .await?;
-        Ok(())
+            .set_name(self.place.version(name, number))
+            .set_etag(copy.etag);
+        let disabled = self.turned(cx, name, failure::DISABLE, request.send());
+        let Err(failed) = disabled.await else {
+            return Ok(());
+        };
+        let message = format!(
+            "{}; version {number}, which the removal added with the value it had read, stays live until it \
+             is disabled",
+            failed.error.message()
+        );
+        let (id, project) = (self.place.id(name), &self.place.project);
+        let mut hint =
+            format!("gcloud secrets versions disable {number} --secret={id} --project={project}");
+        if let Some(region) = &self.place.region {
+            hint.push_str(&format!(" --location={region}"));
+        }
+        if let Some(first) = failed.error.hint() {
+            hint = format!("{first}; then `{hint}`");
+        }
+        let mut error = self.here(Error::new(failed.error.kind(), message).with_hint(hint));
+        if let Some(wait) = failed.error.retry_after() {
+            error = error.with_retry_after(wait);
+        }
+        Err(Failed { error, ..failed })
     }
 
     async fn secret(

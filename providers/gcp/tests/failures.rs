@@ -117,6 +117,35 @@ fn a_removal_that_fails_on_the_way_leaves_the_value() {
 }
 
 #[test]
+fn a_removal_that_leaves_its_copy_live_says_which_and_how_to_disable_it() {
+    let body = serde_json::json!({ "error": {
+        "code": 403,
+        "message": "Permission denied.",
+        "status": "PERMISSION_DENIED",
+    }});
+    let refusals = [
+        Harm::Answer(Reply::json(403, &body)),
+        Harm::Answer(Reply::empty(429)),
+        Harm::DropBefore,
+    ];
+    for refusal in refusals {
+        let fake = Gcp::plain();
+        let region = "projects/shop/locations/europe-west3";
+        fake.plant(region, &[("web-A", b"canary")]);
+        let here = |request: &Request| request.path.ends_with(":disable");
+        fake.server().inject(Fault::always(refusal).only(here));
+        let store = open_at(&fake, "gcp:shop/web?location=europe-west3");
+        let error = block_on(change(&*store, "A", Op::Delete)).unwrap_err();
+        assert!(error.message().contains("version 2"), "{error}");
+        assert!(error.message().contains("stays live"), "{error}");
+        let command = "gcloud secrets versions disable 2 --secret=web-A --project=shop \
+                       --location=europe-west3";
+        assert!(error.hint().unwrap().contains(command), "{error:?}");
+        assert!(!format!("{error:?}").contains("canary"));
+    }
+}
+
+#[test]
 fn throttling_is_told_with_the_wait_and_not_waited_for() {
     let body = serde_json::json!({ "error": {
         "code": 429,
@@ -287,6 +316,26 @@ fn a_list_that_does_not_end_is_given_up() {
     let error = block_on(open_at(&fake, "gcp:shop").list(&cx())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unexpected);
     assert_eq!(fake.server().log().len(), 2);
+}
+
+#[test]
+fn a_list_of_ever_new_pages_is_given_up_too() {
+    let pages = std::sync::atomic::AtomicUsize::new(0);
+    let server = Server::plain(move |_: &Request| {
+        let page = pages.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // It ends at last: a test that waits for ever shows nothing.
+        let next = match page {
+            0..2_000 => page.to_string(),
+            _ => String::new(),
+        };
+        Reply::json(200, &serde_json::json!({ "nextPageToken": next }))
+    });
+    let store = nobody_at(&server.url());
+    let error = block_on(store.list(&cx())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unexpected);
+    assert_eq!(server.log().len(), 1_000);
+    let error = block_on(store.history(&cx(), &name("A"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unexpected);
 }
 
 #[test]

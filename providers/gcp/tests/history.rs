@@ -3,9 +3,13 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
 use secrets_api::{ErrorKind, Lookup, Op, ProviderExt as _, Version};
 use secrets_testkit::block_on;
 use secrets_testkit::fakes::gcp::Gcp;
+use secrets_testkit::web::{Fault, Harm, Request};
 use support::{PARENT, change, cx, name, open_at, put, value};
 
 #[test]
@@ -58,6 +62,80 @@ fn a_second_removal_marks_nothing_again() {
     let patches = log.iter().filter(|seen| seen.method == "PATCH").count();
     assert_eq!(patches, 1);
     assert_eq!(block_on(value(&*store, "A")).unwrap(), None);
+}
+
+/// A fake that holds `A`, to which another writer adds a version just before each of the first `times` that
+/// are added here.
+fn with_another_writer(times: usize) -> Arc<Gcp> {
+    let fake = Arc::new(Gcp::plain());
+    fake.plant(PARENT, &[("A", b"old")]);
+    let other: Weak<Gcp> = Arc::downgrade(&fake);
+    let left = AtomicUsize::new(times);
+    let never = move |request: &Request| {
+        let is_add = request.path.ends_with("/A:addVersion");
+        let one_less = |left: usize| left.checked_sub(1);
+        if is_add
+            && left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+                .is_ok()
+            && let Some(fake) = other.upgrade()
+        {
+            fake.plant(PARENT, &[("A", b"new")]);
+        }
+        false
+    };
+    fake.server()
+        .inject(Fault::always(Harm::DropBefore).only(never));
+    fake
+}
+
+#[test]
+fn what_another_writes_into_a_removal_is_removed_with_it_and_is_what_a_restore_brings_back() {
+    let fake = with_another_writer(1);
+    let store = open_at(&fake, "gcp:shop");
+    block_on(change(&*store, "A", Op::Delete)).unwrap();
+    assert_eq!(block_on(value(&*store, "A")).unwrap(), None);
+    let history = block_on(store.history(&cx(), &name("A"))).unwrap();
+    let live = history.iter().filter(|meta| !meta.deleted);
+    let live: Vec<&str> = live
+        .map(|meta| meta.version.as_ref().unwrap().as_str())
+        .collect();
+    assert_eq!(live, ["2", "1"]);
+    block_on(change(&*store, "A", Op::Restore)).unwrap();
+    assert_eq!(
+        block_on(value(&*store, "A")).unwrap().as_deref(),
+        Some(&b"new"[..])
+    );
+}
+
+#[test]
+fn a_removal_where_latest_lags_behind_brings_no_older_value_back() {
+    let fake = Gcp::plain();
+    fake.plant(PARENT, &[("A", b"old"), ("A", b"new")]);
+    fake.lag(true);
+    let store = open_at(&fake, "gcp:shop");
+    block_on(change(&*store, "A", Op::Delete)).unwrap();
+    fake.lag(false);
+    let other = open_at(&fake, "gcp:shop");
+    assert_eq!(block_on(value(&*other, "A")).unwrap(), None);
+    block_on(change(&*other, "A", Op::Restore)).unwrap();
+    assert_eq!(
+        block_on(value(&*other, "A")).unwrap().as_deref(),
+        Some(&b"new"[..])
+    );
+}
+
+#[test]
+fn a_removal_among_writes_that_do_not_end_is_a_conflict_and_leaves_no_old_value_live() {
+    let fake = with_another_writer(usize::MAX);
+    let store = open_at(&fake, "gcp:shop");
+    let error = block_on(change(&*store, "A", Op::Delete)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.hint().unwrap().contains("secrets history A"));
+    assert_eq!(block_on(value(&*store, "A")).unwrap(), None);
+    let log = fake.server().log();
+    let added = |seen: &&secrets_testkit::web::Seen| seen.target.contains(":addVersion");
+    assert_eq!(log.iter().filter(added).count(), 4);
 }
 
 #[test]

@@ -179,6 +179,73 @@ fn the_metadata_server_is_asked_only_where_nothing_else_is_there() {
 }
 
 #[test]
+fn a_token_that_a_proxy_would_read_is_not_asked_for() {
+    let fake = guarded();
+    let stranger = Gcp::plain();
+    let proxied = || {
+        TestOpening::new()
+            .with_addresses(["https://127.0.0.1:1"])
+            .with_variables([
+                ("GCE_METADATA_HOST", fake.metadata_host()),
+                ("HTTP_PROXY", stranger.server().url()),
+            ])
+    };
+    let (of_metadata, of_a_user) = (proxied(), proxied());
+    logged_in_by_gcloud(&of_a_user, &user(&fake, &fake.log_in()));
+    for opening in [of_metadata, of_a_user] {
+        let error = block_on(value(&*store(&opening), "A")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Untrusted, "{error}");
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("NO_PROXY") && hint.contains(",127.0.0.1"),
+            "{hint}"
+        );
+    }
+    assert_eq!(fake.server().log().len(), 0);
+    assert_eq!(stranger.server().log().len(), 0);
+}
+
+/// The library takes its proxies from the process: it takes another process to have them.
+#[test]
+fn plain_http_through_a_proxy_of_the_process_is_refused_and_past_it_is_not() {
+    const CHILD: &str = "SECRETS_GCP_TEST_PROXIED";
+    let opening = |address: String| {
+        TestOpening::new()
+            .with_addresses([address])
+            .with_auth("anonymous", &[])
+    };
+    if let Ok(address) = std::env::var(CHILD) {
+        if std::env::var("NO_PROXY").is_ok() {
+            return reads(&opening(address)).unwrap();
+        }
+        let error = open_with(&opening(address), "gcp:shop").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Untrusted);
+        return assert_eq!(error.store(), Some("gcp:shop"));
+    }
+    let fake = Gcp::plain();
+    fake.plant(PARENT, &[("A", b"a")]);
+    let proxy = Gcp::plain();
+    let this = "plain_http_through_a_proxy_of_the_process_is_refused_and_past_it_is_not";
+    for past in [None, Some(("NO_PROXY", "127.0.0.1"))] {
+        let ended = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", this])
+            .env_clear()
+            .env("HTTP_PROXY", proxy.server().url())
+            .env(CHILD, fake.server().url())
+            .envs(past)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert!(
+            ended.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        assert_eq!(fake.server().log().len(), usize::from(past.is_some()));
+    }
+    assert_eq!(proxy.server().log().len(), 0);
+}
+
+#[test]
 fn a_metadata_server_that_never_answers_is_given_up_in_time_and_changes_nothing() {
     let fake = guarded();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -51,7 +51,8 @@ impl Address {
     /// Whether it is the own machine, by its words alone: no name is looked up.
     pub fn is_loopback(&self) -> bool {
         match self.0.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            // Not `x.localhost`: some resolvers ask the network for it.
+            Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
             None => false,
@@ -112,6 +113,7 @@ mod tests {
             "http://vault.example.com",
             "http://10.0.0.1",
             "http://localhost.example.com",
+            "http://x.localhost",
             "http://127.0.0.1.example.com",
             "http://0.0.0.0",
         ] {

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use secrets_api::{Error, ErrorKind};
+use secrets_api::{Error, ErrorKind, Result, Zeroizing};
 
 /// What the request was to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,34 @@ pub fn failed(error: reqwest::Error, sent: Sent) -> Error {
         Sent::Read => Error::new(ErrorKind::Unavailable, message),
         Sent::Write => Error::new(ErrorKind::OutcomeUnknown, message),
     }
+}
+
+/// Most bytes of an answer: as much as the largest request that Vault takes
+/// (<https://developer.hashicorp.com/vault/docs/internals/limits>). Whoever sends more is no store.
+const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// The body of an answer, in memory that is wiped.
+///
+/// # Errors
+/// As [`failed`]; `InvalidData` for a body of more than 32 MiB.
+pub async fn body(mut response: reqwest::Response, sent: Sent) -> Result<Zeroizing<Vec<u8>>> {
+    let told = response.content_length().unwrap_or(0);
+    let room = usize::try_from(told)
+        .unwrap_or(usize::MAX)
+        .min(LONGEST_ANSWER);
+    let mut body = Zeroizing::new(Vec::with_capacity(room));
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| failed(error, sent))?
+    {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            let what = "the server's answer is larger than any answer of a store";
+            return Err(Error::new(ErrorKind::InvalidData, what));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// The messages of the error and its causes. Those of reqwest, hyper and rustls hold no part of a

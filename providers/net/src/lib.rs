@@ -14,6 +14,6 @@ mod spread;
 
 pub use address::Address;
 pub use document::Document;
-pub use failure::{Sent, failed};
+pub use failure::{Sent, body, failed};
 pub use marks::Marks;
 pub use spread::{Spread, spread};

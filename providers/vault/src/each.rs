@@ -205,6 +205,10 @@ impl Each {
         {
             self.kv.undelete(cx, &path, *version).await?;
             if let State::Live(now, fields, _) = self.kv.read(cx, &path, None).await? {
+                if now != *version {
+                    // Somebody has written meanwhile: that is theirs, and stays.
+                    return Err(Error::conflict(name));
+                }
                 if fields.get(&self.field).is_some() {
                     return Ok(Version::new(now.to_string()));
                 }
@@ -219,11 +223,22 @@ impl Each {
             .rev()
             .filter(|(n, known)| **n < past.current_version && !known.is_deleted());
         for (version, _) in earlier {
-            if let State::Live(_, fields, _) = self.kv.read(cx, &path, Some(*version)).await?
-                && fields.get(&self.field).is_some()
-            {
-                return self.write(cx, name, &fields, state).await;
-            }
+            let State::Live(_, earlier, _) = self.kv.read(cx, &path, Some(*version)).await? else {
+                continue;
+            };
+            let Some(value) = earlier.get(&self.field).transpose()? else {
+                continue;
+            };
+            // What others keep beside the value stays as it is now.
+            let fields = match state {
+                State::Live(..) => {
+                    let mut fields = live(state);
+                    fields.set(&self.field, &value)?;
+                    fields
+                }
+                State::Never | State::Deleted(..) => earlier,
+            };
+            return self.write(cx, name, &fields, state).await;
         }
         Err(gone())
     }

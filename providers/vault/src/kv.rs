@@ -114,6 +114,8 @@ impl Past {
 #[derive(Deserialize)]
 struct Envelope<T> {
     data: Option<T>,
+    #[serde(default)]
+    lease_id: String,
 }
 
 /// The engine at one mount.
@@ -149,6 +151,11 @@ impl Kv {
 
     /// What is at this path: now, or at an earlier version.
     pub(crate) async fn read(&self, cx: &Ctx, path: &str, version: Option<u64>) -> Result<State> {
+        if !self.is_two() {
+            // At another engine's path a GET may issue credentials: a read never does.
+            let check = || self.check_engine(cx);
+            self.checked.get_or_try_init(check).await?;
+        }
         let request = Raw::get(self.at("data", path)).version(version);
         let answer = self.session.call(cx, request, Sent::Read).await?;
         match self.place.version {
@@ -160,6 +167,9 @@ impl Kv {
     async fn read_one(&self, cx: &Ctx, answer: &Answer) -> Result<State> {
         if answer.is_success() {
             let body: Envelope<&RawValue> = answer.json()?;
+            if !body.lease_id.is_empty() {
+                return Err(self.issued(cx, &body.lease_id).await);
+            }
             let data = body.data.map_or("null", RawValue::get);
             return Ok(State::Live(
                 0,
@@ -232,6 +242,30 @@ impl Kv {
             self.checked.get_or_try_init(check).await?;
         }
         Ok(())
+    }
+
+    /// The path of another engine, which may not be asked about and has issued credentials for a read:
+    /// they are ended at once.
+    async fn issued(&self, cx: &Ctx, lease: &str) -> Error {
+        let body = serde_json::json!({ "lease_id": lease, "sync": true }).to_string();
+        let request = Raw::post(
+            "sys/leases/revoke".into(),
+            Zeroizing::new(body.into_bytes()),
+        );
+        let ended = self.session.succeed(cx, request, Sent::Read).await;
+        let what = format!(
+            "the engine at {}/ issues credentials and keeps none",
+            self.place.mount
+        );
+        let hint = match ended {
+            Ok(_) => {
+                "what it issued was ended; for such credentials write `vault-dynamic:MOUNT/creds/ROLE`"
+            }
+            Err(_) => {
+                "what it issued ends by itself; for such credentials write `vault-dynamic:MOUNT/creds/ROLE`"
+            }
+        };
+        Error::new(ErrorKind::InvalidConfig, what).with_hint(hint)
     }
 
     fn other_version(&self) -> Error {
@@ -311,7 +345,7 @@ impl Kv {
         let Some(mount) = body.data else {
             return Ok(());
         };
-        if mount.kind != "kv" {
+        if !["kv", "generic", "cubbyhole"].contains(&mount.kind.as_str()) {
             let what = format!(
                 "the engine at {}/ keeps no key-value secrets",
                 self.place.mount
@@ -320,9 +354,11 @@ impl Kv {
                 .with_hint("`vault secrets list` shows the mounts and their kinds"));
         }
         let options = mount.options.unwrap_or_default();
-        match options.get("version").map(String::as_str) {
-            Some("2") => Ok(()),
-            _ => Err(self.other_version()),
+        let is_two = options.get("version").is_some_and(|version| version == "2");
+        if is_two == self.is_two() {
+            Ok(())
+        } else {
+            Err(self.other_version())
         }
     }
 

@@ -196,6 +196,13 @@ impl Login {
                     }
                 };
                 let method = method(opening, &mut settings)?;
+                if cached && matches!(method, Method::Jwt { .. }) {
+                    // Who that is stands in the statement, which differs from one job to the next.
+                    return Err(wrong(
+                        "a token that was got for a signed statement is not kept between runs",
+                    )
+                    .with_hint("leave out `cache`"));
+                }
                 if let Method::Certificate { .. } = method {
                     let files = (settings.get("certificate"), settings.get("key"));
                     identity = certificate(opening, Some(files))?;
@@ -222,6 +229,13 @@ impl Login {
             cached,
         };
         Ok((login, identity))
+    }
+
+    /// The file that names who we are by a certificate, or nothing.
+    pub(crate) fn certificate_file(opening: &Opening<'_>) -> String {
+        let named = opening.auth.and_then(|auth| auth.get("certificate"));
+        let by_variable = || variable(opening, "CLIENT_CERT").map(|(_, path)| path);
+        named.or_else(by_variable).unwrap_or_default().to_owned()
     }
 
     /// Whether a token that was refused can be replaced by another login.
@@ -269,8 +283,7 @@ impl Login {
             let why = format!("it answers {}", answer.status().as_u16());
             return Err(no_github(&why));
         }
-        let body = answer.bytes().await;
-        let body = body.map_err(|error| secrets_net::failed(error, Sent::Read))?;
+        let body = secrets_net::body(answer, Sent::Read).await?;
         let given: Given =
             serde_json::from_slice(&body).map_err(|_| no_github("its answer holds none"))?;
         Ok(SecretValue::from_slice(given.value.as_bytes()))

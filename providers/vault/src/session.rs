@@ -19,6 +19,9 @@ use crate::login::{Login, Method};
 use crate::requests::Raw;
 use crate::transport::Transport;
 
+/// Ten years, in seconds: longer than any token is meant to last.
+const LONGEST_LIFE: u64 = 10 * 365 * 24 * 60 * 60;
+
 /// A token we hold.
 struct Token {
     value: Arc<SecretValue>,
@@ -56,8 +59,11 @@ pub(crate) struct Session {
     login: Login,
     token: Mutex<Option<Token>>,
     cache: Arc<dyn CredentialCache>,
-    /// Under which a token is kept between runs: servers, namespace and login, nothing secret.
+    /// Under which a token is kept between runs: project, servers, namespace and login, nothing
+    /// secret.
     cache_key: String,
+    /// The secret id that a wrapping token held, which opens once.
+    unwrapped: Mutex<Option<SecretValue>>,
 }
 
 impl Session {
@@ -69,13 +75,18 @@ impl Session {
             .auth
             .map(|auth| format!("{auth:?}"))
             .unwrap_or_default();
-        let cache_key = format!("{} {} {how}", transport.address(), transport.namespace());
+        // Relative paths of a login start in the project's folder; a certificate may be named by a
+        // variable.
+        let (servers, namespace) = (transport.servers(), transport.namespace());
+        let (root, certificate) = (opening.root.display(), Login::certificate_file(opening));
+        let cache_key = format!("{servers} {namespace} {root} {certificate} {how}");
         Ok(Self {
             transport,
             login,
             token: Mutex::default(),
             cache: Arc::clone(&opening.cache),
             cache_key,
+            unwrapped: Mutex::default(),
         })
     }
 
@@ -193,10 +204,11 @@ impl Session {
                 secret_id,
                 wrapped,
             } => {
-                let mut secret_id = self.login.fetch(secret_id).await?;
-                if *wrapped {
-                    secret_id = self.unwrap(cx, &secret_id, mount).await?;
-                }
+                let secret_id = if *wrapped {
+                    self.unwrapped(cx, secret_id, mount).await?
+                } else {
+                    self.login.fetch(secret_id).await?
+                };
                 let request = approle::requests::LoginWithApproleRequest {
                     mount: mount.clone(),
                     role_id: role_id.clone(),
@@ -241,6 +253,17 @@ impl Session {
         let token = Token::from(&grant);
         self.keep(&grant).await;
         Ok(token)
+    }
+
+    /// The wrapped secret id, opened once however often the login is tried.
+    async fn unwrapped(&self, cx: &Ctx, reference: &str, mount: &str) -> Result<SecretValue> {
+        let mut held = self.unwrapped.lock().await;
+        if held.is_none() {
+            let wrapping = self.login.fetch(reference).await?;
+            *held = Some(self.unwrap(cx, &wrapping, mount).await?);
+        }
+        let opened = held.as_ref().map(SecretValue::duplicate);
+        opened.ok_or_else(|| Error::new(ErrorKind::Unexpected, "the secret id is not there"))
     }
 
     /// The secret id under a wrapping token: the only one to have opened it, or an error that says
@@ -381,7 +404,8 @@ impl Token {
 
 impl From<&Grant> for Token {
     fn from(grant: &Grant) -> Self {
-        let life = Duration::from_secs(grant.lease_duration);
+        // A server may say any time; no clock goes further than this.
+        let life = Duration::from_secs(grant.lease_duration.min(LONGEST_LIFE));
         Self {
             value: Arc::new(SecretValue::from_slice(grant.client_token.as_bytes())),
             // A lifetime of zero has no end.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::header::{HeaderValue, LOCATION};
 use reqwest::Client;
 use rustify::endpoint::Endpoint;
-use secrets_api::{Ctx, Error, ErrorKind, Opening, Result, SecretValue, Timestamp, Zeroizing};
+use secrets_api::{Ctx, Error, ErrorKind, Opening, Result, SecretValue, Timestamp};
 use secrets_net::client::{self, Roots};
 use secrets_net::{Address, Sent, failed};
 use tokio::sync::OnceCell;
@@ -129,6 +129,12 @@ impl Transport {
             client: OnceCell::new(),
             learnt: Mutex::default(),
         })
+    }
+
+    /// All servers that a token may go to.
+    pub(crate) fn servers(&self) -> String {
+        let all: Vec<&str> = self.addresses.iter().map(Address::as_str).collect();
+        all.join(",")
     }
 
     /// The server spoken to.
@@ -315,15 +321,12 @@ impl Transport {
         let response = self.client().await?.execute(request).await;
         let response = response.map_err(|error| failed(error, sent))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| failed(error, sent))?;
+        let body = secrets_net::body(response, sent).await?;
         self.learn(&headers, started, sent);
         Ok(Answer {
             status,
             headers,
-            body: Zeroizing::new(body.to_vec()),
+            body,
         })
     }
 

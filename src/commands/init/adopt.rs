@@ -16,7 +16,7 @@ use crate::manifest::trust;
 use crate::printer::{Mark, counted};
 use crate::session::Session;
 use crate::settings::{Settings, shown};
-use crate::stack::{Layer, Stack};
+use crate::stack::{Layer, Merged, Stack};
 
 /// The name Django knows its key by.
 const SECRET_KEY: &str = "SECRET_KEY";
@@ -244,7 +244,7 @@ fn keep(
         let label = stack.layers[held.layer].label.clone();
         return Ok(held.stored.value.same_as(value).then_some(label));
     }
-    let (layer, _) = set::write(session, &settings, &stack, None, name, value)?;
+    let (layer, _) = set::write(session, &settings, &stack, &Merged::default(), name, value)?;
     let back = session.block_on(stack.read(&session.cx(), &settings, Select::Names(&names)))?;
     let label = stack.layers[layer].label.clone();
     if back

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{free_port, until};
+use serde_json::json;
+
+use super::{Admin, free_port, until};
 
 /// Who may do all there.
 const OWNER: &str = "owner";
@@ -104,6 +106,31 @@ impl Postgres {
     /// The name of whoever may do all there, and the password.
     pub fn owner(&self) -> (&'static str, &'static str) {
         (OWNER, PASSWORD)
+    }
+
+    /// Has OpenBao's database engine issue roles of this database, at `database/creds/shop`, for a
+    /// minute each.
+    ///
+    /// # Panics
+    /// If it does not take that.
+    pub fn issue_by(&self, admin: &Admin) {
+        admin.ok("POST", "sys/mounts/database", &json!({ "type": "database" }));
+        let (owner, password) = self.owner();
+        let connection = json!({
+            "plugin_name": "postgresql-database-plugin", "allowed_roles": "*",
+            "connection_url": format!(
+                "postgresql://{{{{username}}}}:{{{{password}}}}@{}/postgres?sslmode=disable",
+                self.address(),
+            ),
+            "username": owner, "password": password, "password_authentication": "scram-sha-256",
+        });
+        admin.ok("POST", "database/config/main", &connection);
+        let role = json!({
+            "db_name": "main", "default_ttl": "1m", "max_ttl": "1h",
+            "creation_statements":
+                "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
+        });
+        admin.ok("POST", "database/roles/shop", &role);
     }
 
     /// Whether this user can log in by this password.

@@ -18,28 +18,7 @@ const ISSUE: &str = "GET /v1/database/creds/";
 /// An engine that issues roles of the database to whoever asks for `shop`.
 fn issuing() -> (Stage, Postgres) {
     let (stage, postgres) = (Stage::start(), Postgres::start());
-    let admin = stage.admin();
-    admin.ok(
-        "POST",
-        "sys/mounts/database",
-        &json!({ "type": "database" }),
-    );
-    let (owner, password) = postgres.owner();
-    let connection = json!({
-        "plugin_name": "postgresql-database-plugin", "allowed_roles": "*",
-        "connection_url": format!(
-            "postgresql://{{{{username}}}}:{{{{password}}}}@{}/postgres?sslmode=disable",
-            postgres.address(),
-        ),
-        "username": owner, "password": password, "password_authentication": "scram-sha-256",
-    });
-    admin.ok("POST", "database/config/main", &connection);
-    let role = json!({
-        "db_name": "main", "default_ttl": "1m", "max_ttl": "1h",
-        "creation_statements":
-            "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
-    });
-    admin.ok("POST", "database/roles/shop", &role);
+    postgres.issue_by(&stage.admin());
     (stage, postgres)
 }
 
@@ -231,4 +210,31 @@ fn what_has_run_out_logs_nobody_in() {
     until("the role is dropped", || {
         !postgres.logs_in(&user, &password)
     });
+}
+
+#[test]
+fn an_address_of_key_value_secrets_never_issues_at_another_engine() {
+    let (stage, _postgres) = issuing();
+    let store = open(&stage.as_root(), "vault:database/creds/shop?kv=1");
+    block_on(async {
+        let error = store.read(&cx(), Select::All).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
+        assert_eq!(stage.count(ISSUE), 0);
+    });
+    // Who may not ask what engine it is: what the read has issued is ended at once.
+    let admin = stage.admin();
+    let policy = "path \"database/creds/shop\" { capabilities = [\"read\"] }\n\
+                  path \"sys/leases/revoke\" { capabilities = [\"update\"] }\n\
+                  path \"sys/internal/ui/mounts/*\" { capabilities = [\"deny\"] }";
+    admin.ok("POST", "sys/policies/acl/blind", &json!({ "policy": policy }));
+    let request = json!({ "policies": ["blind"], "no_default_policy": true });
+    let granted = admin.ok("POST", "auth/token/create", &request);
+    let token = granted["auth"]["client_token"].as_str().unwrap();
+    let store = open(&stage.under(token), "vault:database/creds/shop?kv=1");
+    block_on(async {
+        let error = store.read(&cx(), Select::All).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
+    });
+    let (_, leases) = admin.call("LIST", "sys/leases/lookup/database/creds/shop", None);
+    assert!(leases["data"]["keys"].as_array().is_none_or(Vec::is_empty), "{leases}");
 }

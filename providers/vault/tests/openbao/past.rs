@@ -301,3 +301,17 @@ fn a_poll_tells_of_every_change_and_of_nothing_else() {
         assert_eq!(stage.count("GET /v1/secret/data"), 0);
     });
 }
+
+#[test]
+fn a_restore_brings_the_value_back_and_leaves_what_others_keep_beside_it() {
+    let stage = Stage::start();
+    let store = open(&stage.as_root(), "vault:secret/shop?layout=each");
+    block_on(async {
+        stage.write("shop/KEY", &json!({ "value": "v", "owner": "ann" }));
+        delete(&*store, "KEY").await;
+        stage.write("shop/KEY", &json!({ "owner": "bob" }));
+        restore(&*store, "KEY").await.unwrap();
+        let kept = stage.document("shop/KEY");
+        assert_eq!(kept, json!({ "value": "v", "owner": "bob" }));
+    });
+}

@@ -389,6 +389,17 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
     })
 }
 
+/// Whether two stores hold something in common: they are the same, or one lies below the other, as the
+/// secrets of `layout=each` lie below their prefix.
+fn overlap(one: &str, other: &str) -> bool {
+    let lies_below = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    one == other || lies_below(one, other) || lies_below(other, one)
+}
+
 /// A login as providers are given it.
 fn as_given(auth: &manifest::Auth) -> Auth {
     Auth {
@@ -419,7 +430,7 @@ fn protect(layers: &mut [LayerSpec], project: &Project, environment: &str) -> Re
             None
         } else {
             let store = layer.canonical();
-            let reader = protected.iter().find(|(read, _)| *read == store);
+            let reader = protected.iter().find(|(read, _)| overlap(read, &store));
             reader.map(|(_, name)| (*name).clone())
         };
     }

@@ -50,10 +50,16 @@ impl Args {
                     problems: vec![(failure.message, failure.hint)],
                 }),
                 Ok(stack) => {
+                    let mut answers = true;
                     for layer in &stack.layers {
-                        findings.push(store(session, layer));
+                        let (finding, answered) = store(session, layer);
+                        findings.push(finding);
+                        answers &= answered;
                     }
-                    findings.push(required(session, &settings, &stack));
+                    // One that did not answer would be waited for once more.
+                    if answers {
+                        findings.push(required(session, &settings, &stack));
+                    }
                 }
             },
         }
@@ -197,7 +203,8 @@ fn own_identity(session: &Session) -> Finding {
     finding
 }
 
-fn store(session: &Session, layer: &crate::stack::Layer) -> Finding {
+/// What was found about one store, and whether it answered.
+fn store(session: &Session, layer: &crate::stack::Layer) -> (Finding, bool) {
     let mut finding = Finding {
         part: layer.label.clone(),
         facts: Vec::new(),
@@ -207,6 +214,7 @@ fn store(session: &Session, layer: &crate::stack::Layer) -> Finding {
     let spinner = session.printer.spinner(&layer.label);
     let report = session.block_on(layer.provider.inspect(&session.cx()));
     drop(spinner);
+    let answered = report.is_ok();
     match report {
         Ok(report) => {
             finding
@@ -245,7 +253,7 @@ fn store(session: &Session, layer: &crate::stack::Layer) -> Finding {
         "history".into(),
         if can.history { "kept" } else { "not kept" }.into(),
     ));
-    finding
+    (finding, answered)
 }
 
 fn required(

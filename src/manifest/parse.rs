@@ -196,6 +196,48 @@ fn check(manifest: &Manifest) -> Result<(), (Vec<String>, Failure)> {
             return Err((at(&["environments", name, "inherit"]), failure));
         }
     }
+    for (name, store) in &manifest.stores {
+        let wrong = |key: &str, what: String, hint: &str| {
+            (
+                at(&["stores", name, key]),
+                Failure::usage(what).with_hint(hint),
+            )
+        };
+        if let Some(timeout) = &store.timeout
+            && duration(timeout).is_none()
+        {
+            let what = format!("the timeout of store `{name}` is no time from 100ms to 10m");
+            return Err(wrong("timeout", what, "write it like `10s` or `500ms`"));
+        }
+        if store
+            .plain_http
+            .as_ref()
+            .is_some_and(|why| why.trim().len() < 4)
+        {
+            let what = format!("plain-http of store `{name}` gives no reason");
+            return Err(wrong(
+                "plain-http",
+                what,
+                "say in words why nobody can listen",
+            ));
+        }
+        // A credential that stands here is not repeated: it would be in the log, and in git.
+        let auth = store.auth.as_ref();
+        let literal = auth.and_then(|auth| {
+            let mut settings = auth.settings.iter();
+            settings.find(|(key, value)| is_literal(key, value))
+        });
+        if let Some((key, _)) = literal {
+            let what = format!(
+                "`{key}` of the login of store `{name}` is to name where it is kept, and is a value itself"
+            );
+            return Err(wrong(
+                "auth",
+                what,
+                "write `env:NAME`, `file:PATH`, `keyring:SERVICE/ITEM` or `STORE#NAME`; a credential that stood in a file of the project is no secret any more",
+            ));
+        }
+    }
     for name in manifest.stores.keys() {
         if !is_label(name) {
             let why = "a store's name holds letters, digits, `-`, `_` and `.`, starting with a letter or digit";
@@ -246,6 +288,26 @@ fn in_a_circle(parents: &BTreeMap<&str, Option<&str>>, start: &str) -> bool {
     false
 }
 
+/// Whether a login's setting is a credential that stands there itself, rather than the name of its place.
+fn is_literal(key: &str, value: &str) -> bool {
+    let credentials = [
+        "password",
+        "secret-id",
+        "token",
+        "jwt",
+        "client-secret",
+        "secret-access-key",
+        "session-token",
+    ];
+    let places = ["env:", "file:", "keyring:"];
+    let names_a_place = places.iter().any(|place| value.starts_with(place))
+        || value
+            .split_once('#')
+            .is_some_and(|(store, _)| store.contains(':'))
+        || key == "jwt" && value == "github";
+    credentials.contains(&key) && !names_a_place
+}
+
 /// A time a store's call may take: `10s`, `500ms`, `1m`; from a tenth of a second to ten minutes.
 pub fn duration(text: &str) -> Option<std::time::Duration> {
     let parsed: jiff::SignedDuration = text.parse().ok()?;
@@ -265,6 +327,32 @@ mod tests {
             f.message,
             f.hint.map(|h| format!(" | {h}")).unwrap_or_default()
         )
+    }
+
+    #[test]
+    fn a_credential_that_stands_in_the_manifest_is_refused_and_not_repeated() {
+        let store = |auth: &str| format!("[stores.hq]\nuri = 'vault:a/b'\nauth = {{ {auth} }}\n");
+        for literal in [
+            "method = 'userpass', username = 'ann', password = 'hunter2canary'",
+            "method = 'approle', role-id = 'x', secret-id = 'hunter2canary'",
+            "method = 'token', token = 'hunter2canary'",
+        ] {
+            let failure = parse(&store(literal), "m").unwrap_err();
+            assert!(
+                failure.message.contains("where it is kept"),
+                "{}",
+                failure.message
+            );
+            assert!(!format!("{failure:?}").contains("hunter2canary"));
+        }
+        for place in ["env:X", "file:x", "keyring:a/b", "dotenv:.env#X", "env:#X"] {
+            let text = store(&format!("method = 'token', token = '{place}'"));
+            assert!(parse(&text, "m").is_ok(), "{place}");
+        }
+        for wrong in ["timeout = 'banana'", "timeout = '1h'", "plain-http = ''"] {
+            let text = format!("[stores.hq]\nuri = 'vault:a/b'\n{wrong}\n");
+            assert!(parse(&text, "m").is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -413,7 +413,7 @@ impl Each {
                 // Where time is left a repetition looks again; else the deletion stays unknown.
                 let lost = |refusal: &Refusal| refusal.kind() == ErrorKind::OutcomeUnknown;
                 let lost = refusal.filter(|refusal| lost(refusal) && cx.remaining().is_zero());
-                return Err(lost.unwrap_or(error).into());
+                return Err(lost.map_or_else(|| unfinished(name, error), Error::from));
             }
         };
         let meant = !guarded || after.current() == Some(current);
@@ -483,17 +483,24 @@ impl Described {
 /// Takes back a deletion that buried another value than it was meant for. The error to answer with.
 async fn take_back(service: &Service, cx: &Ctx, name: &Name, secret: &str) -> Error {
     match service.restore(cx, secret).await {
-        // A repetition finds how it stands; whoever reads finds it deleted either way, as was wanted.
-        Err(refusal) if refusal.kind() == ErrorKind::OutcomeUnknown => {
-            let message = format!(
-                "the deletion of {name} met a value somebody else had written, and whether that was taken back is not known"
-            );
+        Err(refusal) if !refusal.is_state() => unfinished(name, refusal),
+        _ => Error::conflict(name),
+    }
+}
+
+/// A deletion that was sent, and not looked at or taken back to the end. A repetition goes on from there.
+/// It is neither unknown, since a read back would find it deleted and look no further, nor refused,
+/// since it had an effect.
+fn unfinished(name: &Name, refusal: Refusal) -> Error {
+    match refusal.kind() {
+        ErrorKind::OutcomeUnknown | ErrorKind::RateLimited | ErrorKind::Unavailable => {
+            let message =
+                "the deletion was sent, and may have met a value somebody else had written";
             Error::new(ErrorKind::Unavailable, message).with_hint(format!(
-                "if it is still deleted, `secrets rollback {name}` brings it back"
+                "look with `secrets history {name}`; `secrets rollback {name}` brings it back"
             ))
         }
-        Err(refusal) if !refusal.is_state() => refusal.into(),
-        _ => Error::conflict(name),
+        _ => refusal.into(),
     }
 }
 

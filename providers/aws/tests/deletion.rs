@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use secrets_api::{Ctx, ErrorKind, Lookup, Op, Precondition, Result, Version};
 use secrets_testkit::servers::Relay;
 use secrets_testkit::web::{Fault, Harm, Reply, Request, Server};
-use serde_json::json;
 use support::{Moto, Store, call, cx, fresh, store};
 
 /// Our store by a network that fails, and somebody else's by one that does not; in it one secret.
@@ -86,7 +85,7 @@ fn write(theirs: &Store) {
 }
 
 fn busy() -> Reply {
-    Reply::json(400, &json!({ "__type": "ThrottlingException" }))
+    support::refusal(400, "ThrottlingException", "").with_header("retry-after", "1")
 }
 
 fn conflicts(answer: &Result<Option<Version>>) {
@@ -101,8 +100,13 @@ fn a_repetition_makes_the_check_that_failed_after_the_deletion() {
     two.meanwhile(write);
     two.afterwards("DescribeSecret", busy());
     let operation = cx();
-    let busy = two.delete(&operation, two.guard()).unwrap_err();
-    assert_eq!(busy.kind(), ErrorKind::RateLimited);
+    let unfinished = two.delete(&operation, two.guard()).unwrap_err();
+    assert_eq!(unfinished.kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        unfinished.retry_after(),
+        None,
+        "it would say that nothing was done"
+    );
     conflicts(&two.delete(&operation, two.guard()));
     two.theirs_stands();
 }

@@ -13,29 +13,10 @@ use secrets_testkit::canary::Canary;
 use secrets_testkit::servers::Relay;
 use secrets_testkit::web::{App, Authority, Fault, Harm, Reply, Request, Server};
 use serde_json::{Value, json};
-use support::{Moto, Store, call, cx, fresh, name, opening, store, store_with, value};
-
-/// An error in the service's own form (AWS JSON 1.1).
-fn refusal(status: u16, code: &str, message: &str) -> Reply {
-    Reply::json(status, &json!({ "__type": code, "Message": message }))
-}
-
-fn ok(body: &Value) -> Reply {
-    Reply::json(200, body)
-}
-
-/// Answers every request so.
-fn always(reply: Reply) -> impl App {
-    move |_: &Request| reply.clone()
-}
-
-fn entry(name: &str, text: &str) -> Value {
-    json!({
-        "ARN": format!("arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}-AbCdEf"),
-        "Name": name, "VersionId": "0b9f5c6e-0000-4000-8000-000000000001", "SecretString": text,
-        "VersionStages": ["AWSCURRENT"], "CreatedDate": 1_700_000_000.25,
-    })
-}
+use support::{
+    Moto, Store, always, call, cx, entry, fresh, name, ok, opening, refusal, store, store_with,
+    text, value,
+};
 
 fn read(store: &Store, names: &[secrets_api::Name]) -> Vec<secrets_api::Result<Lookup>> {
     let snapshot = block_on(store.provider.read(&cx(), Select::Names(names))).unwrap();
@@ -44,10 +25,6 @@ fn read(store: &Store, names: &[secrets_api::Name]) -> Vec<secrets_api::Result<L
         .into_iter()
         .map(|(_, lookup)| lookup)
         .collect()
-}
-
-fn text(lookup: &secrets_api::Result<Lookup>) -> Option<&str> {
-    lookup.as_ref().ok()?.found()?.value.expose_text()
 }
 
 /// Nothing of an error, in whatever form it is shown, holds the planted value.
@@ -575,31 +552,6 @@ fn stages_that_interrupted_writes_left_are_dropped_where_they_leave_no_room() {
 }
 
 #[test]
-fn a_role_that_may_not_be_taken_on_is_a_denial_and_nothing_is_asked_without_it() {
-    let app = |request: &Request| {
-        assert!(
-            request
-                .form()
-                .iter()
-                .any(|(_, value)| value == "AssumeRole"),
-            "{request:?}"
-        );
-        Reply {
-            status: 403,
-            headers: vec![("content-type".into(), "text/xml".into())],
-            body: "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
-                   <Message>not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>"
-                .into(),
-        }
-    };
-    let server = Server::plain(app);
-    let uri = "aws:shop?role=arn:aws:iam::123456789012:role/shop";
-    let error = store(&server.url(), uri).look("A").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
-    assert!(error.hint().unwrap().contains("sts:AssumeRole"));
-}
-
-#[test]
 fn what_is_no_document_is_an_error_that_shows_nothing_of_it() {
     let canary = Canary::of_this_process().text();
     for content in [
@@ -704,79 +656,6 @@ fn tls_is_verified_against_the_authorities_that_were_named() {
             "{broken}"
         );
     }
-}
-
-#[test]
-fn a_missing_region_and_missing_credentials_are_said_plainly() {
-    let server = Server::plain(always(Reply::empty(500)));
-    let keys = [
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "x"),
-    ];
-    let no_region = opening(&server.url()).with_variables(keys);
-    let error = store_with(&no_region, "aws:shop").look("A").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidConfig);
-    assert!(error.hint().unwrap().contains("AWS_REGION"));
-    let variables = [
-        ("AWS_REGION", "eu-west-1"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ];
-    let nobody = opening(&server.url()).with_variables(variables);
-    for options in ["", "?layout=each"] {
-        let store = store_with(&nobody, &format!("aws:shop{options}"));
-        for error in [
-            store.look("A").unwrap_err(),
-            store.put("A", "1", Precondition::Absent).unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), ErrorKind::Unauthenticated);
-            assert!(error.hint().unwrap().contains("aws sso login"));
-        }
-    }
-    assert!(server.log().is_empty());
-}
-
-/// An instance's metadata (IMDSv2), with one role.
-fn metadata(request: &Request) -> Reply {
-    let text = |body: &str| Reply {
-        status: 200,
-        headers: vec![(
-            "x-aws-ec2-metadata-token-ttl-seconds".into(),
-            "21600".into(),
-        )],
-        body: body.into(),
-    };
-    match request.path.as_str() {
-        "/latest/api/token" => text("token"),
-        "/latest/meta-data/iam/security-credentials/"
-        | "/latest/meta-data/iam/security-credentials" => text("shop"),
-        path if path.ends_with("/shop") => text(
-            "{\"Code\":\"Success\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":\"ASIAX\",\"SecretAccessKey\":\"x\",\"Token\":\"t\",\"Expiration\":\"2099-01-01T00:00:00Z\"}",
-        ),
-        _ => Reply::empty(404),
-    }
-}
-
-#[test]
-fn the_instance_is_asked_only_where_nothing_else_gives_credentials() {
-    let instance = Server::plain(metadata);
-    let server = Server::plain(always(ok(&entry("shop", "{\"A\":\"a\"}"))));
-    let with = |more: &[(&str, &str)]| {
-        let url = instance.url();
-        let mut variables = vec![
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", url.as_str()),
-        ];
-        variables.extend(more);
-        let opening = opening(&server.url()).with_variables(variables);
-        assert_eq!(text(&store_with(&opening, "aws:shop").look("A")), Some("a"));
-    };
-    with(&[
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "x"),
-    ]);
-    assert!(instance.log().is_empty());
-    with(&[]);
-    assert!(!instance.log().is_empty());
 }
 
 #[test]

@@ -22,14 +22,9 @@ pub fn failed(error: reqwest::Error, sent: Sent) -> Error {
         return Error::new(ErrorKind::InvalidConfig, "the request cannot be made");
     }
     if error.is_connect() {
-        if let Some(why) = distrusted(&text) {
-            return Error::new(
-                ErrorKind::Untrusted,
-                format!("the server's certificate is not trusted: {why}"),
-            )
-            .with_hint(
-                "name the authority that signed it: SSL_CERT_FILE=ca.pem (Vault: VAULT_CACERT)",
-            );
+        if let Some((why, hint)) = distrusted(&text) {
+            let what = format!("the server's certificate is not trusted: {why}");
+            return Error::new(ErrorKind::Untrusted, what).with_hint(hint);
         }
         let message = match plain_reason(&text) {
             Some(why) => format!("the server cannot be reached: {why}"),
@@ -56,7 +51,7 @@ const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
 /// The body of an answer, in memory that is wiped.
 ///
 /// # Errors
-/// As [`failed`]; `InvalidData` for a body of more than 32 MiB.
+/// As [`failed`]; `InvalidData` for a body of more than 32 MiB, `OutcomeUnknown` where it answers a write.
 pub async fn body(mut response: reqwest::Response, sent: Sent) -> Result<Zeroizing<Vec<u8>>> {
     let told = response.content_length().unwrap_or(0);
     let room = usize::try_from(told)
@@ -69,8 +64,12 @@ pub async fn body(mut response: reqwest::Response, sent: Sent) -> Result<Zeroizi
         .map_err(|error| failed(error, sent))?
     {
         if body.len() + chunk.len() > LONGEST_ANSWER {
+            let kind = match sent {
+                Sent::Read => ErrorKind::InvalidData,
+                Sent::Write => ErrorKind::OutcomeUnknown,
+            };
             let what = "the server's answer is larger than any answer of a store";
-            return Err(Error::new(ErrorKind::InvalidData, what));
+            return Err(Error::new(kind, what));
         }
         body.extend_from_slice(&chunk);
     }
@@ -90,26 +89,42 @@ fn causes(error: &reqwest::Error) -> String {
     text.to_lowercase()
 }
 
-/// What is wrong with the certificate, in rustls' words.
-fn distrusted(text: &str) -> Option<&'static str> {
+const SIGNER: &str =
+    "name the authority that signed it: SSL_CERT_FILE=ca.pem (for Vault VAULT_CACERT)";
+const NAME: &str = "is it the address that the certificate was made for?";
+const CLOCK: &str = "is our clock right? else the server needs a new certificate";
+const LEAF: &str =
+    "the server needs a certificate of its own, signed by that authority (without CA:TRUE)";
+
+/// What is wrong with the certificate, in rustls' words, and what to do.
+fn distrusted(text: &str) -> Option<(&'static str, &'static str)> {
     [
-        ("unknownissuer", "nobody we trust has signed it"),
-        ("not valid for name", "it is not for this host"),
-        ("notvalidforname", "it is not for this host"),
-        ("expired", "it has expired"),
-        ("notvalidyet", "it is not valid yet"),
-        ("not valid yet", "it is not valid yet"),
-        ("revoked", "it was revoked"),
+        ("unknownissuer", "nobody we trust has signed it", SIGNER),
+        ("not valid for name", "it is not for this host", NAME),
+        ("notvalidforname", "it is not for this host", NAME),
+        ("expired", "it has expired", CLOCK),
+        ("notvalidyet", "it is not valid yet", CLOCK),
+        ("not valid yet", "it is not valid yet", CLOCK),
+        (
+            "revoked",
+            "it was revoked",
+            "the server needs a new certificate",
+        ),
         (
             "caused as end entity",
             "it is an authority's own certificate",
+            LEAF,
         ),
-        ("causedasendentity", "it is an authority's own certificate"),
-        ("invalid peer certificate", "it cannot be verified"),
+        (
+            "causedasendentity",
+            "it is an authority's own certificate",
+            LEAF,
+        ),
+        ("invalid peer certificate", "it cannot be verified", SIGNER),
     ]
     .into_iter()
-    .find(|(sign, _)| text.contains(sign))
-    .map(|(_, why)| why)
+    .find(|(sign, ..)| text.contains(sign))
+    .map(|(_, why, hint)| (why, hint))
 }
 
 /// What went wrong below TLS, in a word.

@@ -18,9 +18,7 @@ const SKEW: i64 = 30;
 
 #[derive(Deserialize)]
 struct Health {
-    #[serde(default)]
     initialized: bool,
-    #[serde(default)]
     sealed: bool,
     #[serde(default)]
     standby: bool,
@@ -81,33 +79,53 @@ pub(crate) async fn kv(cx: &Ctx, kv: &Kv) -> Result<Report> {
         (Version::Two, layout) => {
             let data = below(&format!("{mount}/data/{path}"));
             let list = match layout {
-                Layout::Document => ("list", format!("{mount}/subkeys/{path}"), "read"),
+                // Where `subkeys` may not be asked, the values are read and dropped.
+                Layout::Document => ("list", data.clone(), "read"),
                 Layout::Each => ("list", format!("{mount}/metadata/{path}"), "list"),
             };
             let history = below(&format!("{mount}/metadata/{path}"));
-            vec![
-                list,
+            let mut needs = vec![list];
+            if layout == Layout::Each {
+                // A list names what was deleted too: only its past tells.
+                needs.push(("list", history.clone(), "read"));
+            }
+            needs.extend([
                 ("read", data.clone(), "read"),
                 ("write", data, "update"),
                 ("history", history, "read"),
-            ]
+            ]);
+            needs
         }
     };
-    session(cx, &kv.session, &needs).await
+    let mut report = session(cx, &kv.session, &needs).await?;
+    // An engine that is not there, or is another, is told where the server lets us ask.
+    if let Err(error) = kv.check_engine(cx).await {
+        let hint = error.hint().map(str::to_owned);
+        report.problems.push((error.message().to_owned(), hint));
+    }
+    Ok(report)
 }
 
 /// About the server, who we are there, and these needs.
 pub(crate) async fn session(cx: &Ctx, session: &Session, needs: &[Need]) -> Result<Report> {
     let mut report = Report::default();
-    let address = session.transport.address();
-    report.facts.push(("reachable".into(), address.to_string()));
     let health = sys::requests::ReadHealthRequest::default();
     let answer = session
         .transport
         .send(cx, None, &health, Sent::Read)
         .await?;
     // 429, 472, 473, 501 and 503 say the same in the body.
-    let health: Health = answer.json()?;
+    let health: Health = serde_json::from_slice(&answer.body).map_err(|_| {
+        let is_refusal = answer.status >= 400 && answer.status != 404;
+        if is_refusal {
+            answer.refusal(Sent::Read)
+        } else {
+            answer.unlike()
+        }
+    })?;
+    // Another of the store's servers may have answered than the first.
+    let address = session.transport.address();
+    report.facts.push(("reachable".into(), address.to_string()));
     let state = match (health.initialized, health.sealed, health.standby) {
         (false, ..) => "not initialised",
         (true, true, _) => "sealed",
@@ -203,11 +221,13 @@ async fn abilities(cx: &Ctx, session: &Session, needs: &[Need], report: &mut Rep
         let granted = told.data.get(path).map(Vec::as_slice).unwrap_or_default();
         granted.iter().any(|c| c == capability || c == "root")
     };
-    let granted: Vec<&str> = needs
-        .iter()
-        .filter(|(_, path, c)| may(path, c))
-        .map(|(what, ..)| *what)
-        .collect();
+    let has_all = |what: &str| {
+        let of_it = needs.iter().filter(|(other, ..)| *other == what);
+        of_it.into_iter().all(|(_, path, c)| may(path, c))
+    };
+    let mut granted: Vec<&str> = needs.iter().map(|(what, ..)| *what).collect();
+    granted.dedup();
+    granted.retain(|what| has_all(what));
     let all = if granted.is_empty() {
         "nothing".to_owned()
     } else {

@@ -328,7 +328,7 @@ impl Kv {
     /// Before nothing is said to be there, or written there, for the first time: an engine of version 1
     /// answers to our paths as one of version 2 does, and would take our frame for a secret. One that
     /// may not be asked about is taken as it was named.
-    async fn check_engine(&self, cx: &Ctx) -> Result<()> {
+    pub(crate) async fn check_engine(&self, cx: &Ctx) -> Result<()> {
         #[derive(Deserialize)]
         struct Mount {
             #[serde(default, rename = "type")]
@@ -338,12 +338,20 @@ impl Kv {
         }
         let request = Raw::get(format!("sys/internal/ui/mounts/{}", self.place.mount));
         let answer = self.session.call(cx, request, Sent::Read).await?;
-        if !answer.is_success() {
+        if answer.status == 403 {
             return Ok(());
+        }
+        if !answer.is_success() {
+            // What knows nothing of mounts is no Vault, though its 404 looks like absence.
+            return Err(if answer.status == 404 {
+                answer.unlike()
+            } else {
+                answer.refusal(Sent::Read)
+            });
         }
         let body: Envelope<Mount> = answer.json()?;
         let Some(mount) = body.data else {
-            return Ok(());
+            return Err(answer.unlike());
         };
         if !["kv", "generic", "cubbyhole"].contains(&mount.kind.as_str()) {
             let what = format!(
@@ -406,7 +414,9 @@ impl Kv {
     pub(crate) async fn fields(&self, cx: &Ctx, path: &str) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Subkeys {
-            #[serde(default)]
+            // Always there: an answer without it is not a Vault's.
+            #[serde(rename = "metadata")]
+            _metadata: serde::de::IgnoredAny,
             subkeys: Option<BTreeMap<String, serde::de::IgnoredAny>>,
         }
         let request = Raw::get(format!("{}/subkeys/{path}", self.place.mount));
@@ -435,7 +445,6 @@ impl Kv {
     pub(crate) async fn below(&self, cx: &Ctx, path: &str) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Keys {
-            #[serde(default)]
             keys: Vec<String>,
         }
         let answer = if self.is_two() {

@@ -2,6 +2,7 @@
 //! dead, redirects to trusted servers alone, and on a cluster our own writes read back.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use http::header::{HeaderValue, LOCATION};
 use reqwest::Client;
@@ -183,7 +184,20 @@ impl Transport {
         }
         let mut dead = 0;
         for _ in 0..HOPS + self.addresses.len() {
-            let answer = match self.exchange(cx, token, endpoint, sent).await {
+            // One that hangs leaves time for the others. A write that hangs may be carried out: it is
+            // waited for.
+            let share = match sent {
+                Sent::Read => {
+                    let left = self.addresses.len().saturating_sub(dead).max(1);
+                    let left = u32::try_from(left).unwrap_or(u32::MAX);
+                    Ctx {
+                        deadline: Instant::now() + cx.remaining() / left,
+                        ..*cx
+                    }
+                }
+                Sent::Write => *cx,
+            };
+            let answer = match self.exchange(&share, token, endpoint, sent).await {
                 Ok(answer) => answer,
                 Err(error) => {
                     dead += 1;

@@ -1,5 +1,5 @@
 //! Real moto, one a test, and stores opened on it: nothing of the surrounding environment reaches
-//! them.
+//! them. Answers in the service's own form, where a test gives them itself.
 #![allow(dead_code)] // Each test file uses its own part of it.
 
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use secrets_api::{
 use secrets_testkit::block_on;
 use secrets_testkit::opening::TestOpening;
 pub(crate) use secrets_testkit::servers::Moto;
-use secrets_testkit::web::Request;
+use secrets_testkit::web::{App, Reply, Request};
+use serde_json::{Value, json};
 
 /// The region of every test.
 pub(crate) const REGION: &str = "eu-west-1";
@@ -22,6 +23,32 @@ pub(crate) const REGION: &str = "eu-west-1";
 pub(crate) fn call(request: &Request) -> &str {
     let target = request.header("x-amz-target").unwrap_or_default();
     target.strip_prefix("secretsmanager.").unwrap_or(target)
+}
+
+/// An error in the service's own form (AWS JSON 1.1).
+pub(crate) fn refusal(status: u16, code: &str, message: &str) -> Reply {
+    Reply::json(status, &json!({ "__type": code, "Message": message }))
+}
+
+pub(crate) fn ok(body: &Value) -> Reply {
+    Reply::json(200, body)
+}
+
+/// Answers every request so.
+pub(crate) fn always(reply: Reply) -> impl App {
+    move |_: &Request| reply.clone()
+}
+
+pub(crate) fn entry(name: &str, text: &str) -> Value {
+    json!({
+        "ARN": format!("arn:aws:secretsmanager:eu-west-1:123456789012:secret:{name}-AbCdEf"),
+        "Name": name, "VersionId": "0b9f5c6e-0000-4000-8000-000000000001", "SecretString": text,
+        "VersionStages": ["AWSCURRENT"], "CreatedDate": 1_700_000_000.25,
+    })
+}
+
+pub(crate) fn text(lookup: &Result<Lookup>) -> Option<&str> {
+    lookup.as_ref().ok()?.found()?.value.expose_text()
 }
 
 /// A name no other place of this process has.

@@ -114,7 +114,11 @@ impl Postgres {
     /// # Panics
     /// If it does not take that.
     pub fn issue_by(&self, admin: &Admin) {
-        admin.ok("POST", "sys/mounts/database", &json!({ "type": "database" }));
+        admin.ok(
+            "POST",
+            "sys/mounts/database",
+            &json!({ "type": "database" }),
+        );
         let (owner, password) = self.owner();
         let connection = json!({
             "plugin_name": "postgresql-database-plugin", "allowed_roles": "*",

@@ -226,7 +226,11 @@ fn an_address_of_key_value_secrets_never_issues_at_another_engine() {
     let policy = "path \"database/creds/shop\" { capabilities = [\"read\"] }\n\
                   path \"sys/leases/revoke\" { capabilities = [\"update\"] }\n\
                   path \"sys/internal/ui/mounts/*\" { capabilities = [\"deny\"] }";
-    admin.ok("POST", "sys/policies/acl/blind", &json!({ "policy": policy }));
+    admin.ok(
+        "POST",
+        "sys/policies/acl/blind",
+        &json!({ "policy": policy }),
+    );
     let request = json!({ "policies": ["blind"], "no_default_policy": true });
     let granted = admin.ok("POST", "auth/token/create", &request);
     let token = granted["auth"]["client_token"].as_str().unwrap();
@@ -236,5 +240,8 @@ fn an_address_of_key_value_secrets_never_issues_at_another_engine() {
         assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");
     });
     let (_, leases) = admin.call("LIST", "sys/leases/lookup/database/creds/shop", None);
-    assert!(leases["data"]["keys"].as_array().is_none_or(Vec::is_empty), "{leases}");
+    assert!(
+        leases["data"]["keys"].as_array().is_none_or(Vec::is_empty),
+        "{leases}"
+    );
 }

@@ -14,6 +14,7 @@ use crate::manifest::trust::{self, Record};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stack::{Merged, Stack};
+use crate::variables;
 
 /// Whether one of the stores is not there that has to be: every one named on the command line, and of an environment's
 /// layers the last, which the others only lie below. A lower one may be missing (a `.env` that
@@ -97,7 +98,10 @@ pub fn from_file(
     };
     if !settings.trusted {
         let record = Record::load(&session.surroundings.dirs, &settings.root)?;
-        return Err(trust::untrusted(&record));
+        return Err(trust::untrusted(
+            &record,
+            session.surroundings.text(variables::TRUST),
+        ));
     }
     // The path is not repeated: whoever put the value itself there would see it shown.
     let unreadable =
@@ -297,6 +301,7 @@ fn kept(
     }
     let names = secrets
         .keys()
+        .chain(merged.broken.keys())
         .chain(issued.iter().flat_map(|(_, names)| names));
     chosen.check(names, |name| settings.declares(name))?;
     secrets.retain(|name, _| chosen.holds(name));

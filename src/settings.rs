@@ -188,7 +188,10 @@ impl Settings {
             !typed && (named || trust::uri_needs_trust(&layer.uri, &layer.root))
         };
         if project.found.is_some() && !trusted && layers.iter().any(needs_trust) {
-            return Err(trust::untrusted(&record));
+            return Err(trust::untrusted(
+                &record,
+                surroundings.text(variables::TRUST),
+            ));
         }
         let mut allowed_names = record.allow;
         if trusted {
@@ -366,6 +369,15 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
         };
         (registry::parse(&named.uri)?, Some(named))
     };
+    let is_remote = registry::find(uri.scheme()).is_some_and(|p| p.reach == Reach::Beyond);
+    if let Some(named) = named
+        && !is_remote
+        && (!named.addresses.is_empty() || named.auth.is_some() || named.plain_http.is_some())
+    {
+        return Err(Failure::usage(format!(
+            "store `{store}` is not on a network: it takes no addresses, auth or plain-http"
+        )));
+    }
     let auth = named.and_then(|n| n.auth.as_ref()).map(as_given);
     let timeout = match named.and_then(|n| n.timeout.as_deref()) {
         None => TIMEOUT,

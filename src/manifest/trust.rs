@@ -245,7 +245,12 @@ impl Record {
 }
 
 /// The failure of a manifest that was not accepted.
-pub fn untrusted(record: &Record) -> Failure {
+pub fn untrusted(record: &Record, variable: Option<&str>) -> Failure {
+    if variable.is_some() {
+        let message = "SECRETS_TRUST holds another digest than what secrets.toml reaches now";
+        return Failure::new(Exit::Denied, message)
+            .with_hint("`secrets trust` shows what it reaches, with its digest");
+    }
     let message = if record.claims.is_empty() {
         "secrets.toml names stores or files outside the project and has not been trusted yet"
     } else {

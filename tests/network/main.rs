@@ -11,3 +11,4 @@ mod recipes;
 #[allow(dead_code, unreachable_pub)]
 mod sandbox;
 mod support;
+mod verbs;

@@ -36,10 +36,10 @@
 //! | 1 no value in argv, logs, errors, temporary files | `tests/program/canary.rs`; each provider's conformance suite |
 //! | 2 files are written whole or not at all | `providers/platform/tests/` |
 //! | 3 nobody's write is discarded | the conformance suite's preconditions and races; `tests/program/set_get.rs` |
-//! | 4 nothing is said that was not acknowledged | `layers` tests, with stores that lose answers |
+//! | 4 nothing is said that was not acknowledged | `layers` tests, with stores that lose answers; `tests/network/losses.rs`, `cluster.rs` |
 //! | 5 the process is shut, the child is not | `tests/program/exec.rs` |
 //! | 6 hijacking names are refused | `tests/program/exec.rs`, `exec::hijack` |
-//! | 7 TLS is verified | `providers/net` (addresses); `providers/vault/tests/trust.rs`; one TLS stack: `tests/program/house.rs` |
+//! | 7 TLS is verified | `providers/net` (addresses); `providers/vault/tests/openbao/trust.rs`, `providers/azure/tests/network.rs`; one TLS stack: `tests/program/house.rs` |
 //! | 8 `exec` stops before the child starts | `tests/program/exec.rs` |
 //! | 9 a terminal is shown no value | `tests/program/terminal.rs` |
 

@@ -37,9 +37,18 @@ impl Args {
         let settings = session.settings()?;
         let stack = session.open(&settings)?;
         let (layer, states) = history::find(session, &settings, &stack, &name)?;
+        let store = &stack.layers[layer];
+        if store.spec.inherited {
+            let environment = &store.spec.environment;
+            return Err(
+                Failure::usage(format!("{name} is inherited from {environment}")).with_hint(
+                    format!("roll it back there: `secrets rollback {name} -e {environment}`"),
+                ),
+            );
+        }
         let chosen = choose(&name, &states, self.to.as_deref());
         let is_gone = states.first().is_some_and(|state| state.deleted);
-        let can = stack.layers[layer].provider.capabilities();
+        let can = store.provider.capabilities();
         if chosen.is_err() && self.to.is_none() && is_gone && can.restore {
             return self.restore(session, &stack, layer, &name);
         }
@@ -50,16 +59,7 @@ impl Args {
                 "the store gives its states no names",
             ));
         };
-        let store = &stack.layers[layer];
-        if store.spec.inherited {
-            let environment = &store.spec.environment;
-            return Err(
-                Failure::usage(format!("{name} is inherited from {environment}")).with_hint(
-                    format!("roll it back there: `secrets rollback {name} -e {environment}`"),
-                ),
-            );
-        }
-        let when = match states.first() {
+        let mut when = match states.first() {
             Some(Meta {
                 version: Some(now), ..
             }) if can.guard >= Guard::Cooperative => Precondition::Version(now.clone()),
@@ -82,7 +82,6 @@ impl Args {
         }
         let read = || session.block_on(store.provider.read_version(&session.cx(), &name, version));
         let mut lookup = read()?;
-        let mut when = when;
         if can.restore && is_gone && !matches!(lookup, Lookup::Found(_)) {
             // The service shows nothing of what is deleted until it is restored.
             let restore = Change {

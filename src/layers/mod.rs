@@ -240,9 +240,24 @@ impl Provider for Layered {
             });
             tokio::time::sleep(wait).await;
             let part: Vec<_> = again.iter().map(|n| changes[*n].clone()).collect();
-            let answers = self.write_once(cx, base, &part, false).await?;
-            for (n, answer) in again.into_iter().zip(answers.items) {
-                written.items[n] = answer;
+            match self.write_once(cx, base, &part, false).await {
+                Ok(answers) => {
+                    for (n, answer) in again.into_iter().zip(answers.items) {
+                        written.items[n] = answer;
+                    }
+                }
+                // It failed for all that were left; what was made before stays told.
+                Err(error) => {
+                    for n in again {
+                        let told = Error::new(error.kind(), error.message()).about(changes[n].name);
+                        let told = match error.hint() {
+                            Some(hint) => told.with_hint(hint),
+                            None => told,
+                        };
+                        written.items[n] = Err(told.at_store(self.location()));
+                    }
+                    return Ok(written);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ mod cluster;
 mod dead;
 mod exec;
 mod losses;
+mod parts;
 mod recipes;
 #[path = "../program/support.rs"]
 #[allow(dead_code, unreachable_pub)]

@@ -89,10 +89,14 @@ fn a_value_is_rolled_back_and_a_removal_taken_back_at_the_fake_of_azure() {
         ("AZURE_CLIENT_ID", CLIENT.to_owned()),
         ("AZURE_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
     ];
-    there_and_back(&At::manifest(
-        &named("azure:shop", &fake.vault.url(), ""),
-        variables,
-    ));
+    let production = "[environments.production]\ninherit = \"dev\"\nsource = [\"env:\"]\n";
+    let manifest = format!("{}{production}", named("azure:shop", &fake.vault.url(), ""));
+    let at = At::manifest(&manifest, variables);
+    there_and_back(&at);
+    // Who only inherits the store changes nothing in it.
+    at.ends("unset KEY --yes", "", 0);
+    at.ends("rollback KEY --yes -e production", "", 2);
+    at.ends("get KEY", "", 3);
 }
 
 #[test]

@@ -608,11 +608,8 @@ fn a_store_that_cannot_be_spoken_to_says_why() {
 
 #[test]
 fn a_server_that_does_not_answer_is_given_up_at_the_deadline() {
-    let app = |_: &Request| {
-        std::thread::sleep(Duration::from_millis(1500));
-        Reply::empty(500)
-    };
-    let server = Server::plain(app);
+    let server = Server::plain(|_: &Request| Reply::empty(500));
+    server.inject(Fault::always(Harm::Latency(Duration::from_millis(1500))));
     let store = store(&server.url(), "aws:shop?layout=each");
     let started = Instant::now();
     let short = secrets_api::Ctx::within(Duration::from_millis(300));

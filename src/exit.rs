@@ -89,7 +89,7 @@ impl Exit {
 }
 
 /// Why a verb did not do what it was asked: one line, one hint, one exit code. Never a value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,

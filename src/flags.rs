@@ -1,7 +1,11 @@
 //! Flags that several verbs have: those that mean the same everywhere, which names, how to ask.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
+use crate::exit::{Failure, Result};
+use crate::layers::names::Names;
 use crate::printer::Color;
 
 /// Flags that mean the same everywhere.
@@ -57,4 +61,70 @@ pub struct Consent {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// How two stores are brought together.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Merge {
+    /// Which side counts where both have changed: left, right, or one of the stores as it is named
+    /// (push and pull: source, mirror)
+    #[arg(long, value_name = "SIDE")]
+    pub prefer: Option<String>,
+    /// Pass deletions on: what was deleted on one side since the last sync is deleted on the other
+    #[arg(long)]
+    pub delete: bool,
+    /// Write these names also where they are put together from other lines of a `.env` file
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub flatten: Vec<String>,
+    /// Do not keep, in the local store, what is replaced in a store without history
+    #[arg(long)]
+    pub no_keep: bool,
+}
+
+/// Names that are called otherwise on the right side.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Mapping {
+    /// Names on the right side (of push and pull: in the mirror) begin with this
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// A name that is called otherwise there
+    #[arg(long, value_name = "HERE=THERE", value_delimiter = ',')]
+    pub rename: Vec<String>,
+}
+
+impl Mapping {
+    /// The mapping that the flags describe.
+    ///
+    /// # Errors
+    /// A usage failure for what is no `HERE=THERE`, or makes one name of two.
+    pub fn names(&self) -> Result<Names> {
+        let mut rename = BTreeMap::new();
+        for pair in &self.rename {
+            let (here, there) = pair.split_once('=').ok_or_else(|| {
+                Failure::usage("--rename takes HERE=THERE: a name here, and what it is there")
+            })?;
+            if rename.insert(here.to_owned(), there.to_owned()).is_some() {
+                return Err(Failure::usage("--rename names the same secret twice"));
+            }
+        }
+        Ok(Names::new(self.prefix.as_deref(), &rename)?)
+    }
+
+    /// The same as arguments, for the command that resumes.
+    pub fn words(&self) -> Vec<String> {
+        let prefix = self
+            .prefix
+            .iter()
+            .map(|prefix| format!("--prefix {prefix}"));
+        let rename = self.rename.iter().map(|pair| format!("--rename {pair}"));
+        prefix.chain(rename).collect()
+    }
+}
+
+/// What of two stores is shown.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Reveal {
+    /// Show the values of these names, on standard output
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub reveal: Vec<String>,
 }

@@ -246,6 +246,11 @@ pub fn machine_key(dirs: &Dirs, create: bool) -> KeySource {
     })
 }
 
+/// Whether the machine key is kept: else each process has another.
+pub fn has_machine_key(dirs: &Dirs) -> bool {
+    dirs.state.join("machine-key").is_file()
+}
+
 fn random_key() -> Result<SecretValue> {
     use rand::TryRng as _;
     let mut bytes = Zeroizing::new(vec![0; 32]);

@@ -12,6 +12,11 @@
 //! | [`session`] | one run: what surrounds it, who prints, the stores it opens | |
 //! | [`stack`] | the opened layers of an environment: read at once, merged, written one by one | |
 //! | [`layers`] | retry, timeout, concurrency limit and trace around every provider | be repeated elsewhere |
+//! | [`plan`] | what a sync would do: a pure three-way merge | do I/O; ask a clock; see a value |
+//! | [`base`] | what two stores held when they last agreed: fingerprints and versions | hold a value; guess |
+//! | [`apply`] | carries a sync out: observes, writes with preconditions, remembers | replay; write unasked |
+//! | [`sync`] | what the verbs of sync share: parties, showing, deciding, reports | |
+//! | `drivers` | git's merge and diff drivers for the encrypted store | run what a repository names |
 //! | `leases` | credentials that a store issues for a time | issue one but for `exec` |
 //! | [`exec`] | the child's environment, and names that hijack a process | start a second process |
 //! | [`generate`] | kinds of credentials, drawn without bias | use `%` on a random number |
@@ -49,12 +54,16 @@
 )]
 
 pub mod age;
+pub mod apply;
+pub mod base;
 pub mod choice;
 pub mod cli;
 pub mod commands;
 mod consent;
 pub mod credentials;
 pub mod django;
+#[cfg(feature = "local")]
+mod drivers;
 pub mod exec;
 pub mod exit;
 pub mod flags;
@@ -65,6 +74,7 @@ pub mod layers;
 mod leases;
 pub mod manifest;
 mod missing;
+pub mod plan;
 pub mod printer;
 pub mod registry;
 mod resolve;
@@ -74,6 +84,7 @@ pub mod settings;
 pub mod stack;
 mod suggest;
 pub mod surroundings;
+pub mod sync;
 pub mod variables;
 
 pub use run::run;

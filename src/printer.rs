@@ -63,6 +63,8 @@ pub enum Mark {
     Added,
     /// Gone.
     Removed,
+    /// Other than before.
+    Changed,
     /// As before.
     Same,
     /// A heading.
@@ -247,6 +249,11 @@ impl Printer {
         }
     }
 
+    /// Whether only errors and what was asked for are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// How often `-v` was given.
     pub fn verbosity(&self) -> u8 {
         self.verbosity
@@ -280,6 +287,7 @@ impl Printer {
         self.err_line(&match mark {
             Mark::Added => paint(self.err_color, DONE, &format!("+{text}")),
             Mark::Removed => paint(self.err_color, REMOVED, &format!("-{text}")),
+            Mark::Changed => paint(self.err_color, WARNING, &format!("~{text}")),
             Mark::Same => format!(" {text}"),
             Mark::Heading => paint(self.err_color, HEADER, &text),
         });
@@ -287,13 +295,15 @@ impl Printer {
 
     /// One step of a plan, to standard error: its sign and the name.
     pub fn step(&self, mark: Mark, sign: char, text: &str) {
-        let line = format!("{sign} {}", printable(text));
-        self.err_line(&match mark {
-            Mark::Added => paint(self.err_color, DONE, &line),
-            Mark::Removed => paint(self.err_color, REMOVED, &line),
-            Mark::Same => line,
-            Mark::Heading => paint(self.err_color, HEADER, &line),
-        });
+        self.err_line(&stepped(self.err_color, mark, sign, text));
+    }
+
+    /// The same where the plan is what was asked for: to standard output.
+    ///
+    /// # Errors
+    /// As [`Printer::data`].
+    pub fn step_out(&self, mark: Mark, sign: char, text: &str) -> Result<()> {
+        self.line(stepped(self.out_color, mark, sign, text))
     }
 
     /// A text that clap rendered: help to standard output, errors to standard error.
@@ -384,6 +394,21 @@ impl Printer {
         Spinner(Some(bar))
     }
 
+    /// A bar for `total` pieces of work that may take over a second; gone when dropped. Nothing is
+    /// drawn without a terminal.
+    pub fn bar(&self, total: usize, text: &str) -> Bar {
+        if !self.err_terminal || self.quiet || self.json {
+            return Bar(None);
+        }
+        let style = indicatif::ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")
+            .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+        let bar = indicatif::ProgressBar::new(total as u64)
+            .with_message(printable(text))
+            .with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Bar(Some(bar))
+    }
+
     fn err_line(&self, text: &str) {
         // Nobody to tell that standard error is closed.
         let _ = writeln!(std::io::stderr().lock(), "{text}");
@@ -402,9 +427,42 @@ impl Drop for Spinner {
     }
 }
 
+/// Work under way, piece by piece; the drawing ends with it.
+#[derive(Debug)]
+pub struct Bar(Option<indicatif::ProgressBar>);
+
+impl Bar {
+    /// So many more pieces are done.
+    pub fn advance(&self, by: usize) {
+        if let Some(bar) = &self.0 {
+            bar.inc(by as u64);
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = self.0.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// `1 secret`, `2 secrets`.
 pub fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// One step of a plan.
+fn stepped(color: bool, mark: Mark, sign: char, text: &str) -> String {
+    let line = format!("{sign} {}", printable(text));
+    match mark {
+        Mark::Added => paint(color, DONE, &line),
+        Mark::Removed => paint(color, REMOVED, &line),
+        Mark::Changed => paint(color, WARNING, &line),
+        Mark::Same => line,
+        Mark::Heading => paint(color, HEADER, &line),
+    }
 }
 
 fn paint(color: bool, style: Style, text: &str) -> String {

@@ -27,6 +27,8 @@ pub struct Entry {
     pub example: &'static str,
     /// How far it reaches.
     pub reach: Reach,
+    /// The variables that say where its stores are, where their addresses do not.
+    pub place: &'static [&'static str],
     open: fn(&Opening<'_>) -> secrets_api::Result<Arc<dyn Provider>>,
 }
 
@@ -34,25 +36,25 @@ pub struct Entry {
 #[rustfmt::skip]
 pub const PROVIDERS: &[Entry] = &[
     #[cfg(feature = "dotenv")]
-    Entry { scheme: secrets_dotenv::SCHEME, example: "dotenv:.env", reach: Reach::Path, open: secrets_dotenv::open },
+    Entry { scheme: secrets_dotenv::SCHEME, example: "dotenv:.env", reach: Reach::Path, place: &[], open: secrets_dotenv::open },
     #[cfg(feature = "local")]
-    Entry { scheme: secrets_local::SCHEME, example: "local:", reach: Reach::Project, open: secrets_local::open },
+    Entry { scheme: secrets_local::SCHEME, example: "local:", reach: Reach::Project, place: &[], open: secrets_local::open },
     #[cfg(feature = "keyring")]
-    Entry { scheme: secrets_keyring::SCHEME, example: "keyring:shop", reach: Reach::Beyond, open: secrets_keyring::open },
+    Entry { scheme: secrets_keyring::SCHEME, example: "keyring:shop", reach: Reach::Beyond, place: &[], open: secrets_keyring::open },
     #[cfg(feature = "env")]
-    Entry { scheme: secrets_env::SCHEME, example: "env:", reach: Reach::Project, open: secrets_env::open },
+    Entry { scheme: secrets_env::SCHEME, example: "env:", reach: Reach::Project, place: &[], open: secrets_env::open },
     #[cfg(feature = "vault")]
-    Entry { scheme: secrets_vault::SCHEME, example: "vault:secret/shop/production", reach: Reach::Beyond, open: secrets_vault::open },
+    Entry { scheme: secrets_vault::SCHEME, example: "vault:secret/shop/production", reach: Reach::Beyond, place: &["BAO_ADDR", "VAULT_ADDR", "BAO_NAMESPACE", "VAULT_NAMESPACE"], open: secrets_vault::open },
     #[cfg(feature = "vault")]
-    Entry { scheme: secrets_vault::DYNAMIC_SCHEME, example: "vault-dynamic:database/creds/shop", reach: Reach::Beyond, open: secrets_vault::open_dynamic },
+    Entry { scheme: secrets_vault::DYNAMIC_SCHEME, example: "vault-dynamic:database/creds/shop", reach: Reach::Beyond, place: &["BAO_ADDR", "VAULT_ADDR", "BAO_NAMESPACE", "VAULT_NAMESPACE"], open: secrets_vault::open_dynamic },
     #[cfg(feature = "aws")]
-    Entry { scheme: secrets_aws::SCHEME, example: "aws:shop/production", reach: Reach::Beyond, open: secrets_aws::open },
+    Entry { scheme: secrets_aws::SCHEME, example: "aws:shop/production", reach: Reach::Beyond, place: &["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"], open: secrets_aws::open },
     #[cfg(feature = "azure")]
-    Entry { scheme: secrets_azure::SCHEME, example: "azure:shop-production", reach: Reach::Beyond, open: secrets_azure::open },
+    Entry { scheme: secrets_azure::SCHEME, example: "azure:shop-production", reach: Reach::Beyond, place: &[], open: secrets_azure::open },
     #[cfg(feature = "gcp")]
-    Entry { scheme: secrets_gcp::SCHEME, example: "gcp:shop-project/production", reach: Reach::Beyond, open: secrets_gcp::open },
+    Entry { scheme: secrets_gcp::SCHEME, example: "gcp:shop-project/production", reach: Reach::Beyond, place: &[], open: secrets_gcp::open },
     #[cfg(feature = "memory")]
-    Entry { scheme: secrets_memory::SCHEME, example: "memory:test", reach: Reach::Project, open: secrets_memory::open },
+    Entry { scheme: secrets_memory::SCHEME, example: "memory:test", reach: Reach::Project, place: &[], open: secrets_memory::open },
 ];
 
 /// The provider of this scheme.

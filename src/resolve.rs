@@ -256,8 +256,11 @@ fn kept(
     // What a login is given its credential by is no secret of the environment, though `env:` holds it.
     let credentials = settings.credential_names();
     let is_ours = |name: &Name, layer: usize| {
-        let from_process = stack.layers[layer].spec.uri.scheme() == "env";
-        from_process && credentials.iter().any(|c| c == name.as_str())
+        let spec = &stack.layers[layer].spec;
+        // A variable is judged by its own name: neither a mapping nor a prefix must make it another.
+        let prefix = spec.uri.option("prefix").unwrap_or_default();
+        let is_credential = |there: Name| credentials.contains(&format!("{prefix}{there}"));
+        spec.uri.scheme() == "env" && spec.names.theirs(name).is_ok_and(is_credential)
     };
     let mut secrets: BTreeMap<Name, SecretValue> = merged
         .items

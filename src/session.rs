@@ -4,13 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrets_api::{Ctx, KeySource, Opening, StoreUri};
+use secrets_api::{Ctx, KeySource, Opening, Provider, StoreUri};
 
 use crate::credentials;
-use crate::exit::Result;
+use crate::exit::{Failure, Result};
 use crate::flags::Globals;
 use crate::identity;
 use crate::layers::Layered;
+use crate::layers::names::Renamed;
 use crate::printer::Printer;
 use crate::registry;
 use crate::settings::{LayerSpec, Settings};
@@ -122,12 +123,27 @@ impl Session {
         self.open_layers(&other.layers, false)
     }
 
+    /// Opens a store of the project's own by its address, for the program's own use.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_address(&self, settings: &Settings, address: &str) -> Result<Arc<dyn Provider>> {
+        let spec = LayerSpec::own(settings, address)?;
+        let mut stack = self.open_layers(&[spec], true)?;
+        let layer = stack.layers.pop().map(|layer| layer.provider);
+        layer.ok_or_else(|| Failure::usage("there is no such store"))
+    }
+
     fn open_layers(&self, specs: &[LayerSpec], keep_key: bool) -> Result<Stack> {
         let machine_key = identity::machine_key(&self.surroundings.dirs, keep_key);
         let identity = self.identity();
         let open = |spec: &LayerSpec| {
             let opening = self.opening(spec, &spec.uri, &machine_key, &identity);
-            let provider = registry::open(&opening)?;
+            let mut provider = registry::open(&opening)?;
+            // Within the other layers: what they say of a name says it of ours.
+            if !spec.names.is_empty() {
+                provider = Arc::new(Renamed::new(provider, spec.names.clone()));
+            }
             Ok(Layer {
                 label: spec.label.clone(),
                 spec: spec.clone(),

@@ -9,6 +9,7 @@ use crate::credentials;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::Globals;
 use crate::layers::TIMEOUT;
+use crate::layers::names::Names;
 use crate::manifest::trust::{self, Record};
 use crate::manifest::{self, Manifest, Secret};
 use crate::registry::{self, Reach};
@@ -40,12 +41,34 @@ pub struct LayerSpec {
     pub auth: Option<Auth>,
     /// How long one call may take.
     pub timeout: Duration,
+    /// What it calls our secrets.
+    pub names: Names,
     /// The protected environment for whose sake writes to it ask first: the chosen one, or one that
     /// reads this very store, by whatever way it was reached.
     pub protected: Option<String>,
 }
 
 impl LayerSpec {
+    /// A store of the project's own, which the program uses by itself.
+    ///
+    /// # Errors
+    /// If it is no address.
+    pub fn own(settings: &Settings, address: &str) -> Result<Self> {
+        Ok(Self {
+            label: address.to_owned(),
+            uri: registry::parse(address)?,
+            addresses: Vec::new(),
+            plain_http: false,
+            auth: None,
+            timeout: TIMEOUT,
+            names: Names::default(),
+            environment: settings.environment.clone(),
+            root: settings.root.clone(),
+            inherited: false,
+            protected: None,
+        })
+    }
+
     /// What tells this store from all others, however it was spelled.
     pub fn canonical(&self) -> String {
         let location = self.uri.location();
@@ -177,14 +200,43 @@ impl Settings {
     pub fn resolve(globals: &Globals, surroundings: &Surroundings) -> Result<Self> {
         let project = Project::discover(surroundings)?;
         let environment = project.environment(globals, surroundings)?;
-        let mut layers = layers(&project, &environment, globals, surroundings)?;
+        let layers = layers(&project, &environment, globals, surroundings)?;
+        // An address on the command line is the user's own word; all else comes from the manifest.
+        let typed = !globals.store.is_empty();
+        Self::of_layers(project, environment, layers, typed, globals, surroundings)
+    }
+
+    /// The same for one of the environment's mirrors in place of its source.
+    ///
+    /// # Errors
+    /// As [`Settings::resolve`].
+    pub fn resolve_mirror(
+        mirror: &str,
+        environment: &str,
+        globals: &Globals,
+        surroundings: &Surroundings,
+    ) -> Result<Self> {
+        let project = Project::discover(surroundings)?;
+        let layers = vec![layer(&project, mirror, environment)?];
+        let environment = environment.to_owned();
+        Self::of_layers(project, environment, layers, false, globals, surroundings)
+    }
+
+    /// All that hangs on the layers. `typed`: their addresses were given on the command line.
+    fn of_layers(
+        project: Project,
+        environment: String,
+        mut layers: Vec<LayerSpec>,
+        typed: bool,
+        globals: &Globals,
+        surroundings: &Surroundings,
+    ) -> Result<Self> {
         let record = Record::load(&surroundings.dirs, &project.root)?;
         let claims = trust::claims(&project.manifest, &project.root);
         let trusted = record.covers(&claims, surroundings.text(variables::TRUST));
-        // An address on the command line is the user's own word; all else comes from the manifest.
         let needs_trust = |layer: &LayerSpec| {
             let named = !layer.label.contains(':');
-            let typed = !globals.store.is_empty() && !named;
+            let typed = typed && !named;
             !typed && (named || trust::uri_needs_trust(&layer.uri, &layer.root))
         };
         if project.found.is_some() && !trusted && layers.iter().any(needs_trust) {
@@ -387,6 +439,11 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
             ))
         })?,
     };
+    let names = match named {
+        None => Names::default(),
+        Some(named) => Names::new(named.prefix.as_deref(), &named.rename)
+            .map_err(|error| error.at_store(store))?,
+    };
     Ok(LayerSpec {
         label: store.to_owned(),
         uri,
@@ -394,6 +451,7 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
         plain_http: named.is_some_and(|n| n.plain_http.is_some()),
         auth,
         timeout,
+        names,
         environment: environment.to_owned(),
         root: project.root.clone(),
         inherited: false,
@@ -403,7 +461,7 @@ fn layer(project: &Project, store: &str, environment: &str) -> Result<LayerSpec>
 
 /// Whether two stores hold something in common: they are the same, or one lies below the other, as the
 /// secrets of `layout=each` lie below their prefix.
-fn overlap(one: &str, other: &str) -> bool {
+pub fn overlap(one: &str, other: &str) -> bool {
     let lies_below = |inner: &str, outer: &str| {
         inner
             .strip_prefix(outer)

@@ -17,6 +17,7 @@ use crate::printer::{Mark, counted};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stack::{Merged, Stack};
+use crate::sync::auto;
 use crate::variables;
 
 /// Change secrets in your editor
@@ -175,7 +176,10 @@ impl Args {
                 .printer
                 .document(&json!({"schema": 1, "written": go_on, "secrets": list}))?;
         }
-        Ok(Exit::Done)
+        if !go_on {
+            return Ok(Exit::Done);
+        }
+        auto::push(session, settings, wanted.iter().map(|(name, _)| name))
     }
 }
 

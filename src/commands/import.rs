@@ -14,6 +14,7 @@ use crate::printer::{Mark, Printer, counted};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stack::{Merged, Stack};
+use crate::sync::auto;
 
 /// Which side counts where both have a value and they differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -139,7 +140,12 @@ impl Args {
             ));
         }
         report(session, &settings, &items, &steps, go_on)?;
-        Ok(Exit::Done)
+        if !go_on {
+            return Ok(Exit::Done);
+        }
+        let written = items.iter().zip(&steps);
+        let written = written.filter(|(_, step)| matches!(step, Step::Create | Step::Change));
+        auto::push(session, &settings, written.map(|((name, _), _)| name))
     }
 
     fn read_source(&self, session: &Session, settings: &Settings) -> Result<Items> {

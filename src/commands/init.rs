@@ -77,6 +77,7 @@ impl Args {
         let mut changed = project_files::manifest(session, &survey, &known, self.dry_run)?;
         changed |= project_files::gitignore(session, &survey, self.dry_run)?;
         changed |= self.local_store(session, &survey)?;
+        changed |= project_files::drivers(session, &survey, self.dry_run)?;
         if self.dry_run && changed {
             session.printer.say(
                 "what follows (settings, .env) is shown once these are there; nothing was changed",

@@ -8,6 +8,7 @@ use crate::session::Session;
 #[cfg(feature = "dotenv")]
 mod check;
 mod completions;
+mod diff;
 mod doctor;
 mod edit;
 mod env;
@@ -15,6 +16,8 @@ pub(crate) mod exec;
 mod export;
 mod generate;
 mod get;
+#[cfg(feature = "local")]
+mod git;
 mod history;
 #[cfg(feature = "local")]
 mod identity;
@@ -23,9 +26,13 @@ mod import;
 mod init;
 mod list;
 mod man;
+mod pull;
+mod push;
 mod rollback;
 mod schema;
 mod set;
+mod status;
+mod sync;
 #[cfg(feature = "local")]
 mod team;
 mod trust;
@@ -48,15 +55,21 @@ pub enum Verb {
     #[command(display_order = 10, visible_alias = "run")] Exec(exec::Args),
     #[command(display_order = 11)] Export(export::Args),
     #[command(display_order = 12)] Import(import::Args),
-    #[cfg(feature = "local")] #[command(display_order = 13)] Identity(identity::Args),
-    #[cfg(feature = "local")] #[command(display_order = 14)] Team(team::Args),
-    #[command(display_order = 15)] Env(env::Args),
-    #[command(display_order = 16)] Trust(trust::Args),
-    #[command(display_order = 17)] Doctor(doctor::Args),
-    #[cfg(feature = "dotenv")] #[command(display_order = 18)] Check(check::Args),
-    #[command(display_order = 19)] Completions(completions::Args),
-    #[command(display_order = 20)] Man(man::Args),
-    #[command(display_order = 21)] Schema(schema::Args),
+    #[command(display_order = 13)] Diff(diff::Args),
+    #[command(display_order = 14)] Status(status::Args),
+    #[command(display_order = 15)] Sync(sync::Args),
+    #[command(display_order = 16)] Push(push::Args),
+    #[command(display_order = 17)] Pull(pull::Args),
+    #[cfg(feature = "local")] #[command(display_order = 18)] Identity(identity::Args),
+    #[cfg(feature = "local")] #[command(display_order = 19)] Team(team::Args),
+    #[cfg(feature = "local")] #[command(display_order = 24)] Git(git::Args),
+    #[command(display_order = 20)] Env(env::Args),
+    #[command(display_order = 21)] Trust(trust::Args),
+    #[command(display_order = 22)] Doctor(doctor::Args),
+    #[cfg(feature = "dotenv")] #[command(display_order = 23)] Check(check::Args),
+    #[command(display_order = 25)] Completions(completions::Args),
+    #[command(display_order = 26)] Man(man::Args),
+    #[command(display_order = 27)] Schema(schema::Args),
 }
 
 impl Verb {
@@ -79,10 +92,17 @@ impl Verb {
             Self::Exec(args) => args.run(session),
             Self::Export(args) => args.run(session),
             Self::Import(args) => args.run(session),
+            Self::Diff(args) => args.run(session),
+            Self::Status(args) => args.run(session),
+            Self::Sync(args) => args.run(session),
+            Self::Push(args) => args.run(session),
+            Self::Pull(args) => args.run(session),
             #[cfg(feature = "local")]
             Self::Identity(args) => args.run(session),
             #[cfg(feature = "local")]
             Self::Team(args) => args.run(session),
+            #[cfg(feature = "local")]
+            Self::Git(args) => args.run(session),
             Self::Env(args) => args.run(session),
             Self::Trust(args) => args.run(session),
             Self::Doctor(args) => args.run(session),

@@ -9,8 +9,9 @@ use crate::age;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::Consent;
 use crate::session::Session;
-use crate::settings;
+use crate::settings::{self, Settings};
 use crate::stack::Stack;
+use crate::sync::auto;
 
 /// The fewest characters that name a version.
 const SHORTEST: usize = 4;
@@ -50,7 +51,7 @@ impl Args {
         let is_gone = states.first().is_some_and(|state| state.deleted);
         let can = store.provider.capabilities();
         if chosen.is_err() && self.to.is_none() && is_gone && can.restore {
-            return self.restore(session, &stack, layer, &name);
+            return self.restore(session, &settings, &stack, layer, &name);
         }
         let target = chosen?;
         let Some(version) = &target.version else {
@@ -130,11 +131,18 @@ impl Args {
                 "version": written.as_ref().map(|v| v.as_str()),
             }))?;
         }
-        Ok(Exit::Done)
+        auto::push(session, &settings, [&name])
     }
 
     /// Takes a removal back where the service shows nothing of what was there until then.
-    fn restore(&self, session: &Session, stack: &Stack, layer: usize, name: &Name) -> Result<Exit> {
+    fn restore(
+        &self,
+        session: &Session,
+        settings: &Settings,
+        stack: &Stack,
+        layer: usize,
+        name: &Name,
+    ) -> Result<Exit> {
         let store = &stack.layers[layer];
         let question = format!(
             "bring back {name} in {}{}",
@@ -165,7 +173,7 @@ impl Args {
                 "version": version.as_ref().map(|v| v.as_str()),
             }))?;
         }
-        Ok(Exit::Done)
+        auto::push(session, settings, [name])
     }
 }
 

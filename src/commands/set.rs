@@ -15,6 +15,7 @@ use crate::flags::Consent;
 use crate::session::Session;
 use crate::settings::{self, Settings};
 use crate::stack::{Merged, Stack};
+use crate::sync::auto;
 
 /// More than any store holds.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
@@ -115,7 +116,7 @@ impl Args {
                 &json!({"schema": 1, "environment": settings.environment, "set": written}),
             )?;
         }
-        Ok(Exit::Done)
+        auto::push(session, &settings, &names)
     }
 
     fn check_shape(&self) -> Result<()> {

@@ -8,6 +8,7 @@ use crate::flags::Consent;
 use crate::missing;
 use crate::session::Session;
 use crate::settings;
+use crate::sync::auto;
 
 /// Remove secrets
 #[derive(Debug, clap::Args)]
@@ -104,6 +105,6 @@ impl Args {
                 ));
             }
         }
-        Ok(Exit::Done)
+        auto::push(session, &settings, &names)
     }
 }

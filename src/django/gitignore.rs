@@ -1,7 +1,13 @@
 //! Lines that keep `.env` files, and what a killed run leaves beside them, out of source control.
 
 /// The lines, most of which a project has.
-const WANTED: &[&str] = &[".env", ".env.*", "!.env.example", ".*.secrets-*"];
+const WANTED: &[&str] = &[
+    ".env",
+    ".env.*",
+    "!.env.example",
+    ".*.secrets-*",
+    ".secrets/*.replaced.age",
+];
 
 /// The text with the lines that are missing; `None` if none is.
 pub fn gitignore_lines(text: &str) -> Option<String> {
@@ -34,14 +40,14 @@ mod tests {
     fn only_what_is_missing_is_added() {
         assert_eq!(
             gitignore_lines("").as_deref(),
-            Some(".env\n.env.*\n!.env.example\n.*.secrets-*\n")
+            Some(".env\n.env.*\n!.env.example\n.*.secrets-*\n.secrets/*.replaced.age\n")
         );
         assert_eq!(
             gitignore_lines("*.pyc\n/.env").as_deref(),
-            Some("*.pyc\n/.env\n.env.*\n!.env.example\n.*.secrets-*\n")
+            Some("*.pyc\n/.env\n.env.*\n!.env.example\n.*.secrets-*\n.secrets/*.replaced.age\n")
         );
         let whole = gitignore_lines("a\r\n").unwrap();
-        assert!(whole.ends_with("!.env.example\r\n.*.secrets-*\r\n"));
+        assert!(whole.ends_with(".*.secrets-*\r\n.secrets/*.replaced.age\r\n"));
         assert_eq!(gitignore_lines(&whole), None);
     }
 }

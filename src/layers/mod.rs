@@ -2,6 +2,7 @@
 //! One stack, one place: a provider of its own never retries, and no caller ever loops.
 
 mod backoff;
+pub mod names;
 mod settle;
 
 use std::future::Future;
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Leasing, Lookup, Meta, Name, Poll,
-    Precondition, Provider, Report, Result, Revision, Select, Snapshot, Staging, Version, Written,
-    async_trait,
+    Precondition, Provider, Report, Result, Revision, SecretValue, Select, Snapshot, Staging,
+    Version, Written, async_trait,
 };
 use tokio::sync::Semaphore;
 
@@ -182,6 +183,10 @@ impl Provider for Layered {
 
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.inner.admit(name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {

@@ -49,6 +49,8 @@ pub struct Environment {
     pub inherit: Option<String>,
     /// Writes ask for confirmation, or take `--yes`.
     pub protected: bool,
+    /// After every change of the source its mirrors get a copy. Needs trust.
+    pub auto_push: bool,
 }
 
 /// A store with a name of its own.
@@ -70,6 +72,13 @@ pub struct Store {
     /// to the own machine only.
     #[serde(default)]
     pub plain_http: Option<String>,
+    /// What stands before every name there: with `SHOP_` our `DATABASE_URL` is `SHOP_DATABASE_URL`, and
+    /// names without it are not looked at. Needs trust.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Names that are others there, ours = theirs, without the prefix. Needs trust.
+    #[serde(default)]
+    pub rename: BTreeMap<String, String>,
 }
 
 /// How to log in to a store. Names of credentials and where they are kept, never a credential.

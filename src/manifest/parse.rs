@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use secrets_api::Name;
+use secrets_api::{Error, Name};
 use serde_json::Value;
 use toml_edit::{Document, Item, Table};
 
-use super::model::{Manifest, Required, schema};
+use super::model::{Manifest, Required, Store, schema};
 use crate::exit::{Failure, Result};
+use crate::layers::names::Names;
 use crate::suggest;
 
 /// Reads a manifest. `path` is for messages.
@@ -221,6 +222,7 @@ fn check(manifest: &Manifest) -> Result<(), (Vec<String>, Failure)> {
                 "say in words why nobody can listen",
             ));
         }
+        check_names(name, store)?;
         // A credential that stands here is not repeated: it would be in the log, and in git.
         let auth = store.auth.as_ref();
         let literal = auth.and_then(|auth| {
@@ -262,6 +264,29 @@ fn check(manifest: &Manifest) -> Result<(), (Vec<String>, Failure)> {
         }
     }
     Ok(())
+}
+
+/// What a store calls our secrets: a prefix and names that are names, one to one.
+fn check_names(name: &str, store: &Store) -> Result<(), (Vec<String>, Failure)> {
+    let wrong = |keys: &[&str], error: Error| {
+        let path = ["stores", name].into_iter().chain(keys.iter().copied());
+        let failure = Failure::usage(format!("store `{name}`: {}", error.message()));
+        (
+            path.map(str::to_owned).collect(),
+            failure.with_hint_opt(error.hint().map(str::to_owned)),
+        )
+    };
+    let prefix = store.prefix.as_deref();
+    Names::new(prefix, &BTreeMap::new()).map_err(|error| wrong(&["prefix"], error))?;
+    for (ours, theirs) in &store.rename {
+        let alone = BTreeMap::from([(ours.clone(), theirs.clone())]);
+        Names::new(None, &alone).map_err(|error| wrong(&["rename", ours], error))?;
+    }
+    let all = Names::new(prefix, &store.rename);
+    all.map(drop).map_err(|error| {
+        let second = error.name().map(ToString::to_string).unwrap_or_default();
+        wrong(&["rename", &second], error)
+    })
 }
 
 /// What an environment may be called.
@@ -450,6 +475,26 @@ mod tests {
             (
                 "[secrets.X]\ndefault = \"v\"\n",
                 "secrets.toml:2:11: X has a default value in the manifest, which is for everyone to read | remove `default`, or say `sensitive = false`",
+            ),
+            (
+                "[stores.hq]\nuri = \"vault:a/b\"\nprefix = \"SHOP-\"\n",
+                "secrets.toml:3:10: store `hq`: a prefix is the beginning of a name: a name holds letters, digits and `_`, not `-` | write it like `SHOP_`: letters, digits and `_`, not starting with a digit",
+            ),
+            (
+                "[stores.hq]\nuri = \"vault:a/b\"\nprefix = \"\"\n",
+                "secrets.toml:3:10: store `hq`: a prefix is the beginning of a name: a name needs at least one character | write it like `SHOP_`: letters, digits and `_`, not starting with a digit",
+            ),
+            (
+                "[stores.hq]\nuri = \"vault:a/b\"\nrename = { A = \"B C\" }\n",
+                "secrets.toml:3:16: store `hq`: a name holds letters, digits and `_`, not ` `",
+            ),
+            (
+                "[stores.hq]\nuri = \"vault:a/b\"\n[stores.hq.rename]\n1A = \"B\"\n",
+                "secrets.toml:4:6: store `hq`: a name does not start with a digit",
+            ),
+            (
+                "[stores.hq]\nuri = \"vault:a/b\"\n[stores.hq.rename]\nA = \"X\"\nB = \"X\"\n",
+                "secrets.toml:5:5: store `hq`: A and B are both called X there | two secrets need two names in the store",
             ),
             (
                 "[secrets.\"A B\"]\n",

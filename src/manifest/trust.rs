@@ -45,6 +45,11 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
         if let Some(why) = &store.plain_http {
             lines.push(format!("store {name} may be spoken to without TLS: {why}"));
         }
+        if let Some(prefix) = &store.prefix {
+            lines.push(format!("store {name} calls its secrets {prefix}…"));
+        }
+        let renamed = store.rename.iter();
+        lines.extend(renamed.map(|(ours, theirs)| format!("store {name} calls {ours} {theirs}")));
         if let Some(auth) = &store.auth {
             lines.push(format!("store {name} logs in by {}", auth.method));
             let settings = auth.settings.iter();
@@ -67,6 +72,10 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
             }
         }
     }
+    let copies = manifest.environments.iter().filter(|(_, e)| e.auto_push);
+    lines.extend(
+        copies.map(|(name, _)| format!("environment {name} copies every change to its mirrors")),
+    );
     let from_file = manifest
         .secrets
         .iter()
@@ -244,6 +253,10 @@ impl Record {
     }
 }
 
+/// What is wrong with a manifest that reaches beyond the project and was never accepted.
+pub const NOT_TRUSTED: &str =
+    "secrets.toml names stores or files outside the project and has not been trusted yet";
+
 /// The failure of a manifest that was not accepted.
 pub fn untrusted(record: &Record, variable: Option<&str>) -> Failure {
     if variable.is_some() {
@@ -252,7 +265,7 @@ pub fn untrusted(record: &Record, variable: Option<&str>) -> Failure {
             .with_hint("`secrets trust` shows what it reaches, with its digest");
     }
     let message = if record.claims.is_empty() {
-        "secrets.toml names stores or files outside the project and has not been trusted yet"
+        NOT_TRUSTED
     } else {
         "secrets.toml has changed since it was trusted, in what it may reach"
     };
@@ -321,13 +334,17 @@ mod tests {
             uri = 'vault:a/b'
             addresses = ['https://v']
             auth = { method = 'token', role = 'r' }
+            prefix = 'SHOP_'
+            rename = { SECRET_KEY = 'DJANGO_SECRET' }
             [environments.dev]
+            auto-push = true
             source = ['dotenv:/etc/env', 'dotenv:../up', 'dotenv:a/../../up', 'dotenv:link', 'dotenv:dangling', 'keyring:x', 'hq']
             mirrors = ['aws:x']";
         let claims = claims(&parse(text, "m").unwrap(), folder.path());
         assert_eq!(
             claims,
             [
+                "environment dev copies every change to its mirrors",
                 "environment dev reads dotenv:../up",
                 "environment dev reads dotenv:/etc/env",
                 "environment dev reads dotenv:a/../../up",
@@ -336,6 +353,8 @@ mod tests {
                 "environment dev reads keyring:x",
                 "environment dev writes aws:x",
                 "name PATH is passed on",
+                "store hq calls SECRET_KEY DJANGO_SECRET",
+                "store hq calls its secrets SHOP_…",
                 "store hq is vault:a/b",
                 "store hq logs in by token",
                 "store hq logs in with role = r",

@@ -61,6 +61,44 @@ fn unsafe_code_is_in_one_module_alone() {
     }
 }
 
+/// What a plan says follows from what it was given, and it cannot give away a value it never had.
+#[test]
+fn planning_does_no_io_asks_no_clock_and_sees_no_value() {
+    let folder = root().join("src/plan");
+    let proofs = folder.join("laws");
+    let planning: Vec<_> = sources(&folder)
+        .into_iter()
+        .filter(|path| !path.starts_with(&proofs) && !path.ends_with("laws.rs"))
+        .collect();
+    assert!(planning.len() >= 3, "{planning:?}");
+    for path in planning {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in [
+            "async ",
+            ".await",
+            "tokio",
+            "futures",
+            "std::fs",
+            "std::io",
+            "std::net",
+            "std::env",
+            "std::process",
+            "std::thread",
+            "std::time",
+            "Instant",
+            "SystemTime",
+            "now()",
+            "rand::",
+            "secrets_platform",
+            "Provider",
+            "SecretValue",
+            "expose",
+        ] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
 /// What `cargo tree` tells of the program's own dependencies, on this platform.
 fn dependencies() -> String {
     let output = std::process::Command::new(env!("CARGO"))

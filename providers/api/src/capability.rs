@@ -89,6 +89,9 @@ pub struct Capabilities {
     pub idempotent: bool,
     /// Whether `poll` is cheaper than a read.
     pub cheap_poll: bool,
+    /// Whether a version names the state: a value that is put back gets another one. Else it is a MAC
+    /// of the value, which comes back with it.
+    pub own_versions: bool,
     /// Bounds.
     pub limits: Limits,
 }

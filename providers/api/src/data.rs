@@ -52,6 +52,10 @@ opaque! {
     Cursor
 }
 
+/// The label, among [`Meta::tags`] of a history, that names a revision of the document which held the
+/// state: in stores whose versions cannot tell a value that was put back.
+pub const REVISION: &str = "revision";
+
 /// Which secrets a read is about.
 #[derive(Debug, Clone, Copy)]
 pub enum Select<'a> {
@@ -136,6 +140,9 @@ pub struct Snapshot {
     /// Whether there is no document at all: a file that is not there, rather than an empty one.
     /// Never so in stores of single secrets.
     pub missing: bool,
+    /// For `Select::All`: whether what is deleted is among the items, so that a name which is not
+    /// there never was. Where it is not, only `Select::Names` tells.
+    pub deletions: bool,
 }
 
 /// What to do to one secret.

@@ -68,6 +68,13 @@ impl Error {
         }))
     }
 
+    /// Says it in other words: for what stands between a store and a person.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     /// Adds what to type next; an earlier hint is replaced.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -17,8 +17,8 @@ mod value;
 pub use capability::{Capabilities, Guard, Limits, Unit, Values};
 pub use context::{Ctx, OperationId};
 pub use data::{
-    Change, Cursor, Lease, Leased, Lookup, Meta, Op, Poll, Precondition, Report, Revision, Select,
-    Snapshot, Stored, Version, Written,
+    Change, Cursor, Lease, Leased, Lookup, Meta, Op, Poll, Precondition, REVISION, Report,
+    Revision, Select, Snapshot, Stored, Version, Written,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use name::{InvalidName, Name};

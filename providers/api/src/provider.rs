@@ -23,6 +23,14 @@ pub trait Provider: Debug + Send + Sync {
     /// What the store can do. Data: asking probes nothing.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether the store could hold this value under this name, as far as can be told without asking
+    /// it: its limits, what its format can express. A sync asks this of every value before it writes the
+    /// first. Where that is all in the capabilities it is [`ProviderExt::check_admits`].
+    ///
+    /// # Errors
+    /// `Unsupported`, naming the rule and never the value.
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()>;
+
     /// Reachable? Who are we, what may we do? For `doctor` and preflights.
     async fn inspect(&self, cx: &Ctx) -> Result<Report>;
 
@@ -121,19 +129,17 @@ pub trait ProviderExt: Provider {
     }
 
     /// Refuses, before any I/O, a batch the store cannot hold or guard. Every implementor calls
-    /// this first, so that the refusals read alike.
+    /// this first, so that the refusals read alike, and that a write takes what [`Provider::admit`] does.
     ///
     /// # Errors
-    /// `Unsupported` for a store that is not writable, a value, name or size it cannot hold, a guard it
-    /// does not have, a restore it cannot do, or a base without documents; `InvalidConfig` for a
+    /// `Unsupported` for a store that is not writable, a value it does not admit, a name it cannot hold, a
+    /// guard it does not have, a restore it cannot do, or a base without documents; `InvalidConfig` for a
     /// name that is given twice.
     fn check(&self, base: Option<&Revision>, changes: &[Change<'_>]) -> Result<()> {
         use crate::{Guard, Unit};
         let can = self.capabilities();
         let refuse = |message: String| Err(Error::unsupported(message).at_store(self.location()));
-        if !can.writable {
-            return refuse("the store is read-only".into());
-        }
+        self.check_writable()?;
         if base.is_some() && can.unit != Unit::Document {
             return refuse("the store has no revision of the whole to hold on to".into());
         }
@@ -150,21 +156,9 @@ pub trait ProviderExt: Provider {
                     "{name} cannot be restored: the store keeps no deleted values"
                 ));
             }
-            if let Some(most) = can
-                .limits
-                .name_bytes
-                .filter(|most| name.as_str().len() > *most)
-            {
-                let message = format!(
-                    "{name} has {} characters and the store holds names of at most {most}",
-                    name.as_str().len()
-                );
-                return Err(Error::unsupported(message)
-                    .at_store(self.location())
-                    .about(name));
-            }
-            if let Op::Put(value) = op {
-                self.check_value(name, value)?;
+            match op {
+                Op::Put(value) => self.admit(name, value)?,
+                Op::Delete | Op::Restore => self.check_name(name)?,
             }
             let guarded = match when {
                 Precondition::Unguarded => true,
@@ -176,6 +170,46 @@ pub trait ProviderExt: Provider {
             }
         }
         Ok(())
+    }
+
+    /// The whole of [`Provider::admit`] for a store whose capabilities tell all that it can hold.
+    ///
+    /// # Errors
+    /// `Unsupported` for a store that is not writable, and for a value, name or size it cannot hold.
+    fn check_admits(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_writable()?;
+        self.check_name(name)?;
+        self.check_value(name, value)
+    }
+
+    /// Refuses a store that takes no changes.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    fn check_writable(&self) -> Result<()> {
+        match self.capabilities().writable {
+            true => Ok(()),
+            false => Err(Error::unsupported("the store is read-only").at_store(self.location())),
+        }
+    }
+
+    /// Refuses a name that is longer than the store holds.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    fn check_name(&self, name: &Name) -> Result<()> {
+        let length = name.as_str().len();
+        match self.capabilities().limits.name_bytes {
+            Some(most) if length > most => {
+                let message = format!(
+                    "{name} has {length} characters and the store holds names of at most {most}"
+                );
+                Err(Error::unsupported(message)
+                    .at_store(self.location())
+                    .about(name))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a value the store cannot hold, naming the rule and never the value.

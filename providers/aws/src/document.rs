@@ -6,7 +6,7 @@ use std::fmt;
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, KeySource, Leasing, Limits, Lookup,
     Meta, Name, Op, Poll, Precondition, Provider, ProviderExt as _, Report, Result, Revision,
-    Select, Snapshot, Staging, Timestamp, Unit, Values, Version, Written, async_trait,
+    SecretValue, Select, Snapshot, Staging, Timestamp, Unit, Values, Version, Written, async_trait,
 };
 use secrets_net::document::{self, Document as Fields};
 use secrets_net::{Marks, spread};
@@ -171,13 +171,7 @@ impl Document {
             if before.is_some_and(|before| *before == *json) {
                 return Ok(written(revision.as_str(), versions));
             }
-            if json.len() > VALUE_BYTES {
-                return Err(Error::unsupported(format!(
-                    "the document would have {} bytes and an AWS secret holds at most {VALUE_BYTES}",
-                    json.len()
-                ))
-                .with_hint("one secret for each name has room: `aws:PREFIX?layout=each`"));
-            }
+            fits(&json)?;
             let put = match &version {
                 Some(version) => self.put(cx, &draft, Some(version), &json).await?,
                 None => self.create(cx, &draft, &json).await?,
@@ -260,6 +254,7 @@ impl Document {
                 Err(refusal) => return Err(Error::from(refusal)),
             };
             let meta = Meta {
+                version: Some(Version::new(&*entry.id)),
                 modified: held.created,
                 ..Meta::default()
             };
@@ -285,6 +280,18 @@ impl Document {
         let all = service.versions(cx, &self.place.id).await?;
         Ok(states::states(&all).into_iter().cloned().collect())
     }
+}
+
+/// Refuses a document that is larger than a secret of AWS.
+fn fits(json: &[u8]) -> Result<()> {
+    if json.len() <= VALUE_BYTES {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "the document would have {} bytes and an AWS secret holds at most {VALUE_BYTES}",
+        json.len()
+    ))
+    .with_hint("one secret for each name has room: `aws:PREFIX?layout=each`"))
 }
 
 /// What a version names: one of the service's own stages (`AWSPREVIOUS`), or a secret's state.
@@ -355,12 +362,21 @@ impl Provider for Document {
             restore: false,
             idempotent: true,
             cheap_poll: true,
+            own_versions: false,
             limits: Limits {
                 value_bytes: Some(VALUE_BYTES - AROUND),
                 name_bytes: None,
                 concurrency: READS,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)?;
+        // What JSON escapes takes more room than it has bytes.
+        let mut alone = Fields::default();
+        let held = alone.set(name, value).and_then(|()| fits(&alone.to_json()));
+        held.map_err(|error| self.here(error).about(name))
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {
@@ -404,6 +420,7 @@ impl Provider for Document {
                     items,
                     foreign: Vec::new(),
                     missing: true,
+                    deletions: false,
                 });
             }
         };
@@ -421,6 +438,7 @@ impl Provider for Document {
             items,
             foreign: here.fields.foreign(),
             missing: false,
+            deletions: false,
         })
     }
 

@@ -579,12 +579,17 @@ impl Provider for Each {
             restore: true,
             idempotent: true,
             cheap_poll: false,
+            own_versions: true,
             limits: Limits {
                 value_bytes: Some(VALUE_BYTES),
                 name_bytes: self.place.name_bytes(),
                 concurrency: READS,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {

@@ -452,12 +452,17 @@ impl Provider for Vault {
             restore: true,
             idempotent: false,
             cheap_poll: false,
+            own_versions: true,
             limits: Limits {
                 value_bytes: Some(LONGEST_VALUE),
                 name_bytes: Some(self.place.names.longest()),
                 concurrency: AT_ONCE,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {

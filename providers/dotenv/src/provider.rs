@@ -38,6 +38,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     restore: false,
     idempotent: false,
     cheap_poll: true,
+    own_versions: false,
     limits: Limits {
         value_bytes: Some(MOST_BYTES),
         name_bytes: None,
@@ -361,6 +362,26 @@ impl Provider for Dotenv {
         CAPABILITIES
     }
 
+    /// Whether a file of nothing else would be read as it was meant.
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)?;
+        let change = Change {
+            name,
+            op: Op::Put(value),
+            when: Precondition::Unguarded,
+        };
+        let written = Document::parse(self.reading, b"")
+            .and_then(|nothing| self.edited(&nothing, &[(name, Wish::Set(value))], &[change]));
+        match written.map_err(|e| self.at(e))? {
+            Some(_) => Ok(()),
+            None => Err(self.at(Error::unsupported(format!(
+                "no line of the {} dialect is read as this value of {name}",
+                self.reading.dialect.name()
+            ))
+            .about(name))),
+        }
+    }
+
     async fn inspect(&self, _: &Ctx) -> Result<Report> {
         let (contents, items) = self.load()?;
         let mut report = Report::default();
@@ -449,6 +470,7 @@ impl Provider for Dotenv {
             items: found,
             foreign: items.foreign,
             missing: contents.is_none(),
+            deletions: false,
         })
     }
 
@@ -459,13 +481,6 @@ impl Provider for Dotenv {
         changes: &[Change<'_>],
     ) -> Result<Written> {
         self.check(base, changes)?;
-        // What no form can hold is refused before anything is opened.
-        for change in changes {
-            if let Op::Put(value) = change.op {
-                crate::write::token(self.reading.dialect, change.name, value)
-                    .map_err(|e| self.at(e))?;
-            }
-        }
         let marks = self.marks()?;
         if changes.is_empty() {
             let now = files::read(&self.path).map_err(|e| self.at(e))?;

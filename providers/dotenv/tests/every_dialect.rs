@@ -106,9 +106,13 @@ impl File {
         Self(opening, dialect)
     }
 
-    fn change(&self, name: &Name, op: Op<'_>) -> Result<()> {
+    fn store(&self) -> Arc<dyn Provider> {
         let uri = StoreUri::parse(&format!("dotenv:.env?dialect={}", self.1.name())).unwrap();
-        let store: Arc<dyn Provider> = secrets_dotenv::open(&self.0.opening(&uri)).unwrap();
+        secrets_dotenv::open(&self.0.opening(&uri)).unwrap()
+    }
+
+    fn change(&self, name: &Name, op: Op<'_>) -> Result<()> {
+        let store = self.store();
         let when = Precondition::Unguarded;
         let cx = Ctx::within(std::time::Duration::from_secs(5));
         block_on(store.write_one(&cx, Change { name, op, when })).map(|_| ())
@@ -155,6 +159,26 @@ proptest! {
             prop_assert_eq!(read.len(), 1);
             let read = read.remove(0);
             prop_assert_eq!((&*read.name, read.derived), ("N", false));
+            prop_assert!(read.value.unwrap().into_secret().same_as(&value));
+        }
+    }
+
+    #[test]
+    fn what_is_admitted_is_what_a_new_file_takes(
+        dialect in dialect(),
+        name in prop::sample::select(vec!["A", "export", "EXPORT_1", "_", "x", "if", "UID", "IFS", "exportA", "null"]),
+        value in value(),
+    ) {
+        let name = Name::new(name).unwrap();
+        let value = SecretValue::from_vec(value.into_bytes());
+        let file = File::new(b"", dialect);
+        let admitted = file.store().admit(&name, &value);
+        let written = file.change(&name, Op::Put(&value));
+        prop_assert_eq!(admitted.as_ref().err().map(|e| e.kind()), written.err().map(|e| e.kind()));
+        if admitted.is_ok() {
+            let now = file.bytes();
+            let read = parse(dialect, &now).unwrap().pop().unwrap();
+            prop_assert_eq!(&*read.name, name.as_str());
             prop_assert!(read.value.unwrap().into_secret().same_as(&value));
         }
     }

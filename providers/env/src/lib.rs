@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, Leasing, Limits, Lookup, Meta,
-    Name, Opening, Poll, Provider, Report, Result, Revision, SecretValue, Select, Snapshot,
-    Staging, Stored, Unit, Values, Version, Written, async_trait,
+    Name, Opening, Poll, Provider, ProviderExt as _, Report, Result, Revision, SecretValue, Select,
+    Snapshot, Staging, Stored, Unit, Values, Version, Written, async_trait,
 };
 
 /// The word before the colon.
@@ -124,12 +124,17 @@ impl Provider for Environment {
             restore: false,
             idempotent: false,
             cheap_poll: false,
+            own_versions: false,
             limits: Limits {
                 value_bytes: None,
                 name_bytes: None,
                 concurrency: 1,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
     }
 
     async fn inspect(&self, _cx: &Ctx) -> Result<Report> {
@@ -160,6 +165,7 @@ impl Provider for Environment {
             items,
             foreign: self.foreign.clone(),
             missing: false,
+            deletions: false,
         })
     }
 

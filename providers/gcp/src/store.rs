@@ -8,8 +8,8 @@ use google_cloud_secretmanager_v1::model::{Secret, SecretVersion};
 use google_cloud_wkt::Timestamp as WireTime;
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, Leasing, Limits, Lookup, Meta,
-    Name, Opening, Poll, Provider, Report, Result, Revision, Select, Snapshot, Staging, Stored,
-    Timestamp, Unit, Values, Version, Written, async_trait,
+    Name, Opening, Poll, Provider, ProviderExt as _, Report, Result, Revision, SecretValue, Select,
+    Snapshot, Staging, Stored, Timestamp, Unit, Values, Version, Written, async_trait,
 };
 use secrets_net::spread;
 
@@ -372,12 +372,18 @@ impl Provider for Store {
             restore: true,
             idempotent: false,
             cheap_poll: false,
+            own_versions: true,
             limits: Limits {
                 value_bytes: Some(payload::MOST_BYTES),
                 name_bytes: self.place.name_bytes(),
                 concurrency: CONCURRENCY,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)?;
+        self.check_not_empty(name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {
@@ -426,11 +432,12 @@ impl Provider for Store {
         };
         let names: Vec<Name> = entries.into_iter().map(|entry| entry.name).collect();
         let mut items = self.looks(cx, &session, &names).await?;
-        // A secret without a value is none: it was removed, or made empty by another tool.
-        items.retain(|(_, looked)| !looked.as_ref().is_ok_and(|lookup| lookup.found().is_none()));
+        // A secret that never had a value is none: another tool made it empty.
+        items.retain(|(_, looked)| !matches!(looked, Ok(Lookup::Absent)));
         Ok(Snapshot {
             items,
             foreign,
+            deletions: true,
             ..Snapshot::default()
         })
     }

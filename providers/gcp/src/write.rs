@@ -30,7 +30,6 @@ impl Store {
         changes: &[Change<'_>],
     ) -> Result<Written> {
         self.check(base, changes)?;
-        self.check_for_empty(changes)?;
         if changes.is_empty() {
             return Ok(Written {
                 revision: None,
@@ -49,13 +48,10 @@ impl Store {
     }
 
     /// "Secret Payload cannot be empty", says the service; nothing else may stand for it unsaid.
-    fn check_for_empty(&self, changes: &[Change<'_>]) -> Result<()> {
-        let empty = changes
-            .iter()
-            .find(|change| matches!(change.op, Op::Put(value) if value.is_empty()));
-        let Some(Change { name, .. }) = empty else {
+    pub(crate) fn check_not_empty(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        if !value.is_empty() {
             return Ok(());
-        };
+        }
         let message = format!("{name} is empty, and Google Secret Manager holds no empty value");
         Err(self
             .about(name, Error::unsupported(message))

@@ -90,6 +90,7 @@ impl Keyring {
             items: items.collect(),
             foreign: all.others.iter().map(|user| shortened(user)).collect(),
             missing: false,
+            deletions: false,
         })
     }
 }
@@ -111,12 +112,17 @@ impl Provider for Keyring {
             restore: false,
             idempotent: false,
             cheap_poll: false,
+            own_versions: false,
             limits: Limits {
                 value_bytes: Some(native::VALUE_BYTES),
                 name_bytes: None,
                 concurrency: 4,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {
@@ -183,6 +189,7 @@ impl Provider for Keyring {
             items,
             foreign: Vec::new(),
             missing: false,
+            deletions: false,
         })
     }
 

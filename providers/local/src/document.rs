@@ -15,7 +15,7 @@ use serde::ser::{SerializeMap as _, Serializer};
 use serde::{Deserialize, Serialize};
 
 /// How many operations are remembered, so that one sent again takes effect once.
-const OPERATIONS: usize = 64;
+pub(crate) const OPERATIONS: usize = 64;
 
 /// What is wrong where one reader would see another value than the next.
 const TWICE: &str = "a name stands twice in the opened document";
@@ -47,7 +47,7 @@ pub(crate) struct Document {
 }
 
 /// One operation that was carried out.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Operation {
     pub(crate) id: String,

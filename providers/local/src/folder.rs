@@ -21,8 +21,8 @@ const ATTRIBUTES: &[u8] = b"*.age -text\nrecipients.toml -text\n";
 /// A project's local store as a whole.
 #[derive(Clone)]
 pub struct Folder {
-    place: Place,
-    identity: KeySource,
+    pub(crate) place: Place,
+    pub(crate) identity: KeySource,
 }
 
 impl std::fmt::Debug for Folder {
@@ -300,7 +300,7 @@ impl Folder {
         })
     }
 
-    fn store(&self, name: &str) -> Local {
+    pub(crate) fn store(&self, name: &str) -> Local {
         Local {
             location: format!("local:{name}"),
             name: name.to_owned(),

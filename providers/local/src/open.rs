@@ -37,26 +37,35 @@ pub(crate) struct Trust<'a> {
     pub(crate) leaving: Option<&'a Member>,
 }
 
-/// Opens a file's bytes. Nothing in it may be used before [`Found::believed`].
+/// Opens a file's bytes, of whatever environment it says it is. Nothing in it may be used before
+/// [`Found::believed`].
 ///
 /// # Errors
-/// What no person's word can mend; `Untrusted` for another environment's document.
-pub(crate) fn open(name: &str, bytes: &[u8], identity: &Identity) -> Result<Found> {
+/// What no person's word can mend.
+pub(crate) fn read(bytes: &[u8], identity: &Identity) -> Result<Found> {
     let plain = seal::open(bytes, identity)?;
     let opened = envelope::open(&plain)?;
-    let document = Document::parse(opened.body)?;
-    if document.environment != name {
+    Ok(Found {
+        document: Document::parse(opened.body)?,
+        signer: opened.signer,
+        digest: hex::digest(bytes),
+    })
+}
+
+/// Opens the bytes of the document `name`, as [`read`] does.
+///
+/// # Errors
+/// As [`read`]; `Untrusted` for another environment's document.
+pub(crate) fn open(name: &str, bytes: &[u8], identity: &Identity) -> Result<Found> {
+    let found = read(bytes, identity)?;
+    if found.document.environment != name {
         return Err(Error::new(
             ErrorKind::Untrusted,
             format!("the document {name}.age is the one of another environment, under this name"),
         )
         .with_hint("restore it from source control: `git checkout FILE`"));
     }
-    Ok(Found {
-        signer: opened.signer,
-        document,
-        digest: hex::digest(bytes),
-    })
+    Ok(found)
 }
 
 impl Found {
@@ -65,8 +74,20 @@ impl Found {
     /// # Errors
     /// `Untrusted`: a person may accept it.
     pub(crate) fn believed(self, trust: &Trust<'_>) -> Result<Loaded> {
-        if let Some(doubt) = self.doubt(trust) {
-            return Err(Error::new(ErrorKind::Untrusted, doubt).with_hint(CONFIRM));
+        match self.doubt(trust) {
+            Some(doubt) => Err(untrusted(doubt)),
+            None => self.vouched(trust),
+        }
+    }
+
+    /// The document, if somebody confirmed vouches for it: however old it is. For one side of a
+    /// merge, never for what a value is read from.
+    ///
+    /// # Errors
+    /// `Untrusted`: a person may accept it.
+    pub(crate) fn vouched(self, trust: &Trust<'_>) -> Result<Loaded> {
+        if let Some(doubt) = self.unvouched(trust) {
+            return Err(untrusted(doubt));
         }
         Ok(Loaded {
             document: self.document,
@@ -76,13 +97,22 @@ impl Found {
 
     /// Why it may not be believed without a person's word.
     pub(crate) fn doubt(&self, trust: &Trust<'_>) -> Option<String> {
-        let name = &self.document.environment;
-        // A person's word stands in for the signature. It does not for the generation: what was
-        // accepted once must not come back after something newer.
+        self.unvouched(trust).or_else(|| self.overtaken(trust))
+    }
+
+    /// Why nobody vouches for it. A person's word stands in for the signature. It does not for the
+    /// generation: what was accepted once must not come back after something newer.
+    pub(crate) fn unvouched(&self, trust: &Trust<'_>) -> Option<String> {
         let accepted = trust.pins.accepted.contains(&self.digest);
-        if !accepted && let Some(doubt) = self.doubtful_signer(trust) {
-            return Some(doubt);
+        if accepted {
+            return None;
         }
+        self.doubtful_signer(trust)
+    }
+
+    /// Why it is not what this machine has seen last, or anything newer.
+    pub(crate) fn overtaken(&self, trust: &Trust<'_>) -> Option<String> {
+        let name = &self.document.environment;
         let generation = self.document.generation;
         match trust.pins.documents.get(name) {
             Some(seen) if generation < seen.generation => Some(format!(
@@ -122,6 +152,16 @@ impl Found {
         })
     }
 
+    /// The digest of the people it says it is sealed to.
+    pub(crate) fn people(&self) -> &str {
+        &self.document.recipients
+    }
+
+    /// The document and the key that signed it, whatever they are: to be shown, never to be used.
+    pub(crate) fn into_parts(self) -> (Document, Option<String>) {
+        (self.document, self.signer)
+    }
+
     /// What is recorded once it is believed.
     pub(crate) fn seen(&self) -> Seen {
         Seen {
@@ -129,6 +169,10 @@ impl Found {
             digest: self.digest.clone(),
         }
     }
+}
+
+fn untrusted(doubt: String) -> Error {
+    Error::new(ErrorKind::Untrusted, doubt).with_hint(CONFIRM)
 }
 
 impl Loaded {

@@ -8,25 +8,25 @@ use std::sync::Arc;
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, KeySource, Leasing, Limits, Lookup,
     Meta, Name, Op, Opening, Poll, Precondition, Provider, ProviderExt as _, Report, Result,
-    Revision, Select, Snapshot, Staging, Stored, Unit, Values, Version, Written, async_trait,
+    Revision, SecretValue, Select, Snapshot, Staging, Stored, Unit, Values, Version, Written,
+    async_trait,
 };
 use secrets_platform::files::{self, Contents, Edit, Options};
 
 use crate::document::{Document, Kept, Operation, State};
-use crate::hex;
 use crate::identity::Identity;
 use crate::open::{self, Loaded, Trust};
 use crate::pins::{Pins, Seen};
 use crate::place::{self, Place};
+use crate::sealer::Sealer;
 use crate::team::{Member, Team};
-use crate::{envelope, seal};
 
 /// The word before the colon.
 pub const SCHEME: &str = "local";
 
 /// How many versions of a secret are kept where the address does not say.
-const HISTORY: usize = 10;
-const MOST_HISTORY: usize = 100;
+pub(crate) const HISTORY: usize = 10;
+pub(crate) const MOST_HISTORY: usize = 100;
 /// The largest value, in bytes: documents are committed, and opened whole.
 const MOST_BYTES: usize = 1024 * 1024;
 /// The revision of a document that is not there.
@@ -42,6 +42,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     restore: true,
     idempotent: true,
     cheap_poll: true,
+    own_versions: true,
     limits: Limits {
         value_bytes: Some(MOST_BYTES),
         name_bytes: None,
@@ -138,7 +139,7 @@ fn revision(digest: Option<&String>) -> Revision {
 }
 
 impl Local {
-    fn at(&self, error: Error) -> Error {
+    pub(crate) fn at(&self, error: Error) -> Error {
         error.at_store(&self.location)
     }
 
@@ -210,16 +211,10 @@ impl Local {
     ) -> Result<(T, Option<Sealed>)> {
         let pins = self.place.shelf.load()?;
         let team = self.place.confirmed_team(&pins)?;
-        let Some(me) = team.signer(&self.name, &identity.signing_key()) else {
-            return Err(Error::new(
-                ErrorKind::Unauthenticated,
-                format!("you are not among the people of `{}` in recipients.toml", self.name),
-            )
-            .with_hint("someone who is in adds you: `secrets identity show`, then they run `secrets team add`"));
-        };
+        let sealer = Sealer::new(&self.name, identity, pins, team)?;
         let trust = Trust {
-            pins: &pins,
-            listed: &team,
+            pins: &sealer.pins,
+            listed: &sealer.team,
             leaving,
         };
         let Loaded {
@@ -228,40 +223,19 @@ impl Local {
         } = match now {
             Some(now) => open::open(&self.name, &now.bytes, identity)?.believed(&trust)?,
             None => {
-                not_gone(&self.name, &pins)?;
+                not_gone(&self.name, &sealer.pins)?;
                 Loaded {
                     document: Document::new(&self.name),
                     digest: None,
                 }
             }
         };
-        let (changed, answer) = make(&mut document, digest.as_ref(), &me.name)?;
+        let (changed, answer) = make(&mut document, digest.as_ref(), sealer.me())?;
         if !changed {
             return Ok((answer, None));
         }
-        // Never below what was seen: a document that vanished and is made anew must not look old.
-        let seen = pins
-            .documents
-            .get(&self.name)
-            .map_or(0, |seen| seen.generation);
-        let newest = document.generation.max(seen);
-        document.generation = newest.checked_add(1).ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidData,
-                format!("{}.age is of the last generation there can be", self.name),
-            )
-            .with_hint("restore an earlier one from source control, then run `secrets trust`")
-        })?;
-        document.parent = digest;
-        document.recipients = team.digest_for(&self.name);
-        document.written = secrets_api::Timestamp::now();
-        me.name.clone_into(&mut document.author);
-        let signed = envelope::sign(&document.to_bytes()?, identity)?;
-        let bytes = seal::seal(&signed, &team.recipients(&self.name))?;
-        let seen = Seen {
-            generation: document.generation,
-            digest: hex::digest(&bytes),
-        };
+        let (bytes, seen) = sealer.seal(document, digest)?;
+        let Sealer { pins, team, .. } = sealer;
         let sealed = Sealed {
             bytes,
             seen,
@@ -434,6 +408,10 @@ impl Provider for Local {
         CAPABILITIES
     }
 
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
+    }
+
     async fn inspect(&self, _: &Ctx) -> Result<Report> {
         let file = self.place.file(&self.name).map_err(|e| self.at(e))?;
         let mut report = Report::default();
@@ -538,6 +516,7 @@ impl Provider for Local {
             items,
             foreign: Vec::new(),
             missing: loaded.is_none(),
+            deletions: matches!(what, Select::All),
         })
     }
 

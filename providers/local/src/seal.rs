@@ -70,10 +70,7 @@ pub(crate) fn seal(plain: &[u8], recipients: &[String]) -> Result<Vec<u8>> {
 
 /// Opens a sealed file.
 pub(crate) fn open(sealed: &[u8], identity: &Identity) -> Result<Zeroizing<Vec<u8>>> {
-    if has_conflict_marks(sealed) {
-        return Err(Error::new(ErrorKind::InvalidData, "the document holds git's conflict marks: two branches changed it")
-            .with_hint("take one side (`git checkout --ours` or `--theirs` FILE), then set what the other had changed"));
-    }
+    unmarked(sealed)?;
     if !sealed.trim_ascii_start().starts_with(ARMOR) && !sealed.starts_with(BINARY) {
         return Err(failed(&DecryptError::UnknownFormat));
     }
@@ -98,6 +95,15 @@ pub(crate) fn open(sealed: &[u8], identity: &Identity) -> Result<Zeroizing<Vec<u
         )),
         Err(e) => Err(failed(&DecryptError::Io(e))),
     }
+}
+
+/// That git has left no marks in it.
+pub(crate) fn unmarked(sealed: &[u8]) -> Result<()> {
+    if has_conflict_marks(sealed) {
+        return Err(Error::new(ErrorKind::InvalidData, "the document holds git's conflict marks: two branches changed it")
+            .with_hint("`secrets git install` sets up a driver that merges by name, then `git checkout --merge FILE` merges it again; or take one side (`git checkout --ours` or `--theirs` FILE) and set what the other had changed"));
+    }
+    Ok(())
 }
 
 pub(crate) fn has_conflict_marks(bytes: &[u8]) -> bool {

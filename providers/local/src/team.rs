@@ -11,6 +11,10 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use crate::envelope::verifying_key;
 use crate::{hex, inside, seal};
 
+/// How the name of a document ends that keeps what was replaced in an environment's other stores: it is
+/// for the people of that environment.
+pub const REPLACED: &str = ".replaced";
+
 /// Stands for every environment.
 pub(crate) const ALL: &str = "*";
 /// Most people of a store, and most bytes of the file that lists them: it comes from a repository.
@@ -40,6 +44,7 @@ pub struct Member {
 impl Member {
     /// Whether documents of this environment are sealed to them.
     pub fn opens(&self, environment: &str) -> bool {
+        let environment = environment.strip_suffix(REPLACED).unwrap_or(environment);
         self.recovery
             || self
                 .environments

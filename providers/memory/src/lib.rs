@@ -11,8 +11,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, Leasing, Limits, Lookup, Meta,
-    Name, Poll, Provider, ProviderExt as _, Report, Result, Revision, Select, Snapshot, Staging,
-    Unit, Values, Version, Written, async_trait,
+    Name, Poll, Provider, ProviderExt as _, Report, Result, Revision, SecretValue, Select,
+    Snapshot, Staging, Unit, Values, Version, Written, async_trait,
 };
 
 use state::State;
@@ -60,6 +60,7 @@ impl Memory {
         restore: true,
         idempotent: true,
         cheap_poll: true,
+        own_versions: true,
         limits: Limits {
             value_bytes: Some(1024 * 1024),
             name_bytes: None,
@@ -121,6 +122,10 @@ impl Provider for Memory {
         self.can
     }
 
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
+    }
+
     async fn inspect(&self, _cx: &Ctx) -> Result<Report> {
         let count = self.lock().present().count();
         Ok(Report {
@@ -149,6 +154,7 @@ impl Provider for Memory {
             items,
             foreign: Vec::new(),
             missing: false,
+            deletions: false,
         })
     }
 
@@ -166,10 +172,10 @@ impl Provider for Memory {
         let mut state = self.lock();
         match self.can.unit {
             Unit::Document => state
-                .write_whole(operation, base, changes, self.can.restore)
+                .write_whole(operation, base, changes, &self.can)
                 .map_err(|error| error.at_store(&self.location)),
             Unit::Secret => {
-                let mut written = state.write_each(operation, changes, self.can.restore);
+                let mut written = state.write_each(operation, changes, &self.can);
                 for item in &mut written.items {
                     let answer = std::mem::replace(item, Ok(None));
                     *item = answer.map_err(|error| error.at_store(&self.location));
@@ -183,7 +189,8 @@ impl Provider for Memory {
         if !self.can.history {
             return Err(self.lacks("keeps no history"));
         }
-        Ok(self.lock().history(name))
+        let labelled = self.can.unit == Unit::Document && !self.can.own_versions;
+        Ok(self.lock().history(name, labelled))
     }
 
     async fn read_version(&self, _cx: &Ctx, name: &Name, version: &Version) -> Result<Lookup> {

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use secrets_api::{
-    Change, Error, ErrorKind, Lookup, Meta, Name, Op, OperationId, Precondition, Result, Revision,
-    SecretValue, Stored, Timestamp, Version, Written,
+    Capabilities, Change, Error, ErrorKind, Lookup, Meta, Name, Op, OperationId, Precondition,
+    REVISION, Result, Revision, SecretValue, Stored, Timestamp, Version, Written,
 };
 
 /// States kept of one secret.
@@ -16,6 +16,8 @@ const MOST_ANSWERS: usize = 4096;
 /// One state of a secret; a deletion has no value.
 pub(crate) struct Entry {
     version: Version,
+    /// The generation that it came with: other than the version's where that came back with the value.
+    since: u64,
     modified: Timestamp,
     value: Option<SecretValue>,
 }
@@ -81,11 +83,21 @@ impl State {
         }
     }
 
-    pub(crate) fn history(&self, name: &Name) -> Vec<Meta> {
-        let states = self.secrets.get(name);
-        states.map_or_else(Vec::new, |states| {
-            states.iter().rev().map(Entry::meta).collect()
-        })
+    /// The states, newest first; `labelled`: each with the revisions that held it.
+    pub(crate) fn history(&self, name: &Name, labelled: bool) -> Vec<Meta> {
+        let mut until = self.generation + 1;
+        let states = self.secrets.get(name).into_iter().flatten().rev();
+        let metas = states.map(|entry| {
+            let held = entry.since..std::mem::replace(&mut until, entry.since);
+            let labels = held.filter(|_| labelled);
+            Meta {
+                tags: labels
+                    .map(|n| (REVISION.to_owned(), n.to_string()))
+                    .collect(),
+                ..entry.meta()
+            }
+        });
+        metas.collect()
     }
 
     /// Forgets all states but the newest `keep`, at least one; says how many went.
@@ -99,8 +111,9 @@ impl State {
     }
 
     pub(crate) fn look_back(&self, name: &Name, version: &Version) -> Lookup {
-        let mut states = self.secrets.get(name).into_iter().flatten();
+        let states = self.secrets.get(name).into_iter().flatten();
         states
+            .rev()
             .find(|entry| entry.version == *version)
             .map_or(Lookup::Absent, Entry::lookup)
     }
@@ -111,7 +124,7 @@ impl State {
         operation: Option<OperationId>,
         base: Option<&Revision>,
         changes: &[Change<'_>],
-        tells_deleted: bool,
+        can: &Capabilities,
     ) -> Result<Written> {
         if let Some(written) = self.answered_before(operation, changes) {
             return Ok(written);
@@ -123,11 +136,11 @@ impl State {
             ));
         }
         for change in changes {
-            self.admit(change, tells_deleted)?;
+            self.admit(change, can)?;
         }
         let versions: Vec<_> = changes
             .iter()
-            .map(|change| self.carry_out(change))
+            .map(|change| self.carry_out(change, can))
             .collect();
         for (change, version) in changes.iter().zip(&versions) {
             self.remember(operation, change.name, version.clone());
@@ -143,14 +156,14 @@ impl State {
         &mut self,
         operation: Option<OperationId>,
         changes: &[Change<'_>],
-        tells_deleted: bool,
+        can: &Capabilities,
     ) -> Written {
         let items = changes.iter().map(|change| {
             if let Some(answer) = self.answer(operation, change.name) {
                 return Ok(answer.version.clone());
             }
-            self.admit(change, tells_deleted)?;
-            let version = self.carry_out(change);
+            self.admit(change, can)?;
+            let version = self.carry_out(change, can);
             self.remember(operation, change.name, version.clone());
             Ok(version)
         });
@@ -161,14 +174,14 @@ impl State {
     }
 
     /// Whether the change may happen now.
-    fn admit(&self, change: &Change<'_>, tells_deleted: bool) -> Result<()> {
+    fn admit(&self, change: &Change<'_>, can: &Capabilities) -> Result<()> {
         let now = self.secrets.get(change.name).and_then(VecDeque::back);
         let present = now.is_some_and(|entry| entry.value.is_some());
         let holds = match &change.when {
             Precondition::Unguarded => true,
             Precondition::Absent => !present,
             Precondition::Version(version) => {
-                now.is_some_and(|entry| entry.version == *version && (present || tells_deleted))
+                now.is_some_and(|entry| entry.version == *version && (present || can.restore))
             }
         };
         if !holds {
@@ -185,7 +198,7 @@ impl State {
     }
 
     /// Makes a change that was admitted; gives the new version, none for a deletion.
-    fn carry_out(&mut self, change: &Change<'_>) -> Option<Version> {
+    fn carry_out(&mut self, change: &Change<'_>, can: &Capabilities) -> Option<Version> {
         let states = self.secrets.get(change.name);
         let value = match change.op {
             Op::Put(value) => Some(value.duplicate()),
@@ -199,14 +212,27 @@ impl State {
             Op::Delete => None,
         };
         self.generation += 1;
-        let version = Version::new(self.generation.to_string());
-        let told = value.is_some().then(|| version.clone());
         let states = self.secrets.entry(change.name.clone()).or_default();
+        let same = |entry: &&Entry| match (&entry.value, &value) {
+            (Some(old), Some(new)) => !can.own_versions && old.same_as(new),
+            _ => false,
+        };
+        // Where versions only tell values apart, a value brings back the one that it had.
+        let before = states.iter().rev().find(same);
+        let version = before.map_or_else(
+            || Version::new(self.generation.to_string()),
+            |entry| entry.version.clone(),
+        );
+        if states.back().is_some_and(|now| same(&now)) {
+            return Some(version);
+        }
+        let told = value.is_some().then(|| version.clone());
         if states.len() == MOST_STATES {
             states.pop_front();
         }
         states.push_back(Entry {
             version,
+            since: self.generation,
             modified: Timestamp::now(),
             value,
         });

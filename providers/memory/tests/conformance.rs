@@ -71,7 +71,7 @@ fn every_unit_and_guard_passes_the_conformance_suite() {
 #[test]
 fn every_single_ability_can_be_denied() {
     type Deny = fn(&mut Capabilities);
-    let denials: [Deny; 11] = [
+    let denials: [Deny; 12] = [
         |can| can.values = Values::Utf8,
         |can| can.values = Values::Utf8NoNul,
         |can| can.writable = false,
@@ -81,6 +81,7 @@ fn every_single_ability_can_be_denied() {
         |can| can.restore = false,
         |can| can.idempotent = false,
         |can| can.cheap_poll = false,
+        |can| can.own_versions = false,
         |can| can.limits.value_bytes = None,
         |can| can.limits.value_bytes = Some(4096),
     ];

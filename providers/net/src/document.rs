@@ -2,8 +2,8 @@
 //! secrets (other names, numbers, objects) are kept byte for byte by every change.
 
 use secrets_api::{
-    Change, Error, ErrorKind, Lookup, Meta, Name, Op, Precondition, Result, SecretValue, Stored,
-    Version, Zeroizing,
+    Change, Error, ErrorKind, Lookup, Meta, Name, Op, Precondition, REVISION, Result, SecretValue,
+    Stored, Version, Zeroizing,
 };
 
 use crate::Marks;
@@ -193,15 +193,35 @@ impl Document {
     }
 }
 
-/// One state of a document: what is known of it, and what it held (`None` where it was deleted).
+/// One state of a document: what is known of it, with its revision as the version, and what it held
+/// (`None` where it was deleted).
 pub type State = (Meta, Option<Document>);
 
+/// A state of which nobody can say any more what it held.
+pub fn unknown() -> State {
+    (Meta::default(), None)
+}
+
+fn is_unknown((meta, document): &State) -> bool {
+    meta.version.is_none() && document.is_none()
+}
+
 /// The states of one secret, newest first, out of the states of its document, newest first: one for
-/// each time it came to hold another value, and one for each time it went.
+/// each time it came to hold another value, and one for each time it went. Each is labelled, by
+/// [`secrets_api::REVISION`], with the revisions of the document that held it: with none from before a
+/// state that is unknown, in which it may have been another.
 pub fn history(states: &[State], name: &Name, marks: &Marks) -> Vec<Meta> {
     let mut found: Vec<Meta> = Vec::new();
     let mut before: Option<Version> = None;
-    for (meta, document) in states.iter().rev() {
+    for state in states.iter().rev() {
+        if is_unknown(state) {
+            let labels = found.last_mut().map(|state| &mut state.tags);
+            labels
+                .into_iter()
+                .for_each(|tags| tags.retain(|(key, _)| key != REVISION));
+            continue;
+        }
+        let (meta, document) = state;
         let value = document.as_ref().and_then(|d| d.get(name)?.ok());
         let now = value.map(|value| marks.version(name, &value));
         if now != before {
@@ -210,6 +230,10 @@ pub fn history(states: &[State], name: &Name, marks: &Marks) -> Vec<Meta> {
                 version: now.clone(),
                 ..meta.clone()
             });
+        }
+        if let (Some(state), Some(revision)) = (found.last_mut(), &meta.version) {
+            let label = (REVISION.to_owned(), revision.as_str().to_owned());
+            state.tags.push(label);
         }
         before = now;
     }
@@ -326,23 +350,28 @@ mod tests {
         assert_eq!(&**document.to_json(), br#"{"A":"new","B":"new"}"#);
     }
 
+    /// States of a document, newest first, by their revisions.
+    fn states(all: &[(&str, Option<&str>)]) -> Vec<State> {
+        let state = |(revision, text): &(&str, Option<&str>)| {
+            let meta = Meta {
+                version: Some(Version::new(*revision)),
+                ..Meta::default()
+            };
+            let document = text.map(|text| Document::parse(text.as_bytes()).unwrap());
+            (meta, document)
+        };
+        all.iter().map(state).collect()
+    }
+
     #[test]
     fn a_history_has_one_state_for_each_change_of_the_name_alone() {
-        let states: Vec<State> = [
-            r#"{"B":"2"}"#,
-            r#"{"A":"2","B":"2"}"#,
-            r#"{"A":"2"}"#,
-            r#"{"A":"1"}"#,
-            "{}",
-        ]
-        .into_iter()
-        .map(|text| {
-            (
-                Meta::default(),
-                Some(Document::parse(text.as_bytes()).unwrap()),
-            )
-        })
-        .collect();
+        let states = states(&[
+            ("5", Some(r#"{"B":"2"}"#)),
+            ("4", Some(r#"{"A":"2","B":"2"}"#)),
+            ("3", Some(r#"{"A":"2"}"#)),
+            ("2", Some(r#"{"A":"1"}"#)),
+            ("1", Some("{}")),
+        ]);
         let told = history(&states, &name("A"), &marks());
         let version = |text| Some(marks().version(&name("A"), &value(text)));
         let seen: Vec<_> = told
@@ -355,5 +384,57 @@ mod tests {
         );
         let back = look_back(&states, &name("A"), &version("1").unwrap(), &marks());
         assert_eq!(back.into_found().unwrap().value.expose(), b"1");
+    }
+
+    /// The revisions that each state of `A` bears, newest state and oldest revision first.
+    fn borne(states: &[State]) -> Vec<Vec<String>> {
+        let told = history(states, &name("A"), &marks());
+        let revisions = |meta: Meta| {
+            let labels = meta.tags.into_iter();
+            labels
+                .inspect(|(key, _)| assert_eq!(key, REVISION))
+                .map(|(_, revision)| revision)
+                .collect()
+        };
+        told.into_iter().map(revisions).collect()
+    }
+
+    #[test]
+    fn each_state_bears_the_revisions_that_held_it() {
+        let other = [
+            ("3", Some(r#"{"B":"2"}"#)),
+            ("2", None),
+            ("1", Some(r#"{"B":"1"}"#)),
+        ];
+        assert!(borne(&states(&other)).is_empty(), "it was never there");
+        let all = [
+            ("9", Some(r#"{"A":"1","B":"3"}"#)),
+            ("8", Some(r#"{"A":"1"}"#)),
+            ("7", None),
+            ("6d", None),
+            ("5", Some(r#"{"A":"1"}"#)),
+            ("4", Some(r#"{"A":"2"}"#)),
+            ("3", Some(r#"{"A":"1","B":"2"}"#)),
+            ("2", Some(r#"{"A":"1"}"#)),
+            ("1", Some(r#"{"B":"1"}"#)),
+        ];
+        let wanted: [&[&str]; 5] = [&["8", "9"], &["6d", "7"], &["5"], &["4"], &["2", "3"]];
+        assert_eq!(borne(&states(&all)), wanted);
+    }
+
+    #[test]
+    fn a_state_bears_nothing_from_before_what_is_unknown() {
+        let mut all = states(&[
+            ("6", Some(r#"{"A":"1","B":"2"}"#)),
+            ("5", Some(r#"{"A":"1"}"#)),
+            ("3", Some(r#"{"A":"1"}"#)),
+            ("2", Some(r#"{"A":"2"}"#)),
+        ]);
+        all.insert(2, unknown());
+        all.push(unknown());
+        let wanted: [&[&str]; 2] = [&["5", "6"], &["2"]];
+        assert_eq!(borne(&all), wanted);
+        let newest_unknown = [unknown(), all.remove(0)];
+        assert_eq!(borne(&newest_unknown), [[""; 0]]);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Leasing, Lookup, Meta, Name, Poll, Provider, Report, Result,
-    Revision, Select, Snapshot, Staging, Version, Written, async_trait,
+    Revision, SecretValue, Select, Snapshot, Staging, Version, Written, async_trait,
 };
 
 /// What is done otherwise. Each method is given the wrapped provider and, unless it is written
@@ -21,6 +21,11 @@ pub trait Bend: Send + Sync + 'static {
     /// See [`Provider::capabilities`].
     fn capabilities(&self, inner: &dyn Provider) -> Capabilities {
         inner.capabilities()
+    }
+
+    /// See [`Provider::admit`].
+    fn admit(&self, inner: &dyn Provider, name: &Name, value: &SecretValue) -> Result<()> {
+        inner.admit(name, value)
     }
 
     /// See [`Provider::inspect`].
@@ -80,6 +85,11 @@ pub trait Bend: Send + Sync + 'static {
     async fn poll(&self, inner: &dyn Provider, cx: &Ctx, since: Option<&Cursor>) -> Result<Poll> {
         inner.poll(cx, since).await
     }
+
+    /// See [`Provider::leasing`].
+    fn leasing<'a>(&'a self, inner: &'a dyn Provider) -> Option<&'a dyn Leasing> {
+        inner.leasing()
+    }
 }
 
 /// A provider and what it does otherwise.
@@ -114,6 +124,10 @@ impl<B: Bend> Provider for Bent<B> {
 
     fn capabilities(&self) -> Capabilities {
         self.bend.capabilities(&*self.inner)
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.bend.admit(&*self.inner, name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {
@@ -160,7 +174,7 @@ impl<B: Bend> Provider for Bent<B> {
     }
 
     fn leasing(&self) -> Option<&dyn Leasing> {
-        self.inner.leasing()
+        self.bend.leasing(&*self.inner)
     }
 
     fn staging(&self) -> Option<&dyn Staging> {

@@ -235,6 +235,15 @@ impl Handle {
         &*self.store
     }
 
+    /// Whether the store could hold these bytes under this name, by its own word.
+    pub(crate) fn admit(&self, name: &Name, bytes: &[u8]) -> Result<()> {
+        let answer = self.store.admit(name, &SecretValue::from_slice(bytes));
+        if let Err(error) = &answer {
+            self.witness.error("admit", error);
+        }
+        answer
+    }
+
     pub(crate) fn inspect(&self) -> Result<Report> {
         self.call("inspect", self.store.inspect(&operation()))
     }

@@ -5,8 +5,8 @@
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, KeySource, Leasing, Limits, Lookup,
-    Meta, Name, Op, Poll, Provider, ProviderExt as _, Report, Result, Revision, Select, Snapshot,
-    Staging, Unit, Values, Version, Written, async_trait,
+    Meta, Name, Op, Poll, Provider, ProviderExt as _, Report, Result, Revision, SecretValue,
+    Select, Snapshot, Staging, Unit, Values, Version, Written, async_trait,
 };
 use secrets_net::{Document as Fields, Marks, document};
 
@@ -143,6 +143,7 @@ impl Provider for Document {
             restore: false,
             idempotent: false,
             cheap_poll: two,
+            own_versions: false,
             limits: Limits {
                 // Less than the document, so that each value that is declared to fit does.
                 value_bytes: Some(MOST_BYTES / 8),
@@ -150,6 +151,10 @@ impl Provider for Document {
                 concurrency: CONCURRENCY,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {
@@ -191,6 +196,7 @@ impl Provider for Document {
                     .collect(),
                 foreign: Vec::new(),
                 missing: true,
+                deletions: false,
             });
         };
         // When the document was written says nothing of one secret.
@@ -208,6 +214,7 @@ impl Provider for Document {
             items,
             foreign: fields.foreign(),
             missing: false,
+            deletions: false,
         })
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, Lease, Leased, Leasing, Limits,
-    Lookup, Meta, Name, Poll, Provider, Report, Result, Revision, SecretValue, Select, Snapshot,
-    Staging, StoreUri, Unit, Values, Version, Written, Zeroizing, async_trait,
+    Lookup, Meta, Name, Poll, Provider, ProviderExt as _, Report, Result, Revision, SecretValue,
+    Select, Snapshot, Staging, StoreUri, Unit, Values, Version, Written, Zeroizing, async_trait,
 };
 use secrets_net::{Document, Sent};
 use serde::Deserialize;
@@ -191,12 +191,17 @@ impl Provider for Dynamic {
             restore: false,
             idempotent: false,
             cheap_poll: false,
+            own_versions: false,
             limits: Limits {
                 value_bytes: None,
                 name_bytes: None,
                 concurrency: 1,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {

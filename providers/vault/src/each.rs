@@ -303,12 +303,17 @@ impl Provider for Each {
             restore: two,
             idempotent: false,
             cheap_poll: false,
+            own_versions: two,
             limits: Limits {
                 value_bytes: Some(MOST_BYTES / 8),
                 name_bytes: None,
                 concurrency: CONCURRENCY,
             },
         }
+    }
+
+    fn admit(&self, name: &Name, value: &SecretValue) -> Result<()> {
+        self.check_admits(name, value)
     }
 
     async fn inspect(&self, cx: &Ctx) -> Result<Report> {
@@ -371,7 +376,7 @@ impl Provider for Each {
             {
                 return lookup.map(|_| Snapshot::default());
             }
-            if all && matches!(lookup, Ok(Lookup::Absent | Lookup::Deleted { .. })) {
+            if all && matches!(lookup, Ok(Lookup::Absent)) {
                 continue;
             }
             items.push((name, lookup));
@@ -381,6 +386,7 @@ impl Provider for Each {
             items,
             foreign,
             missing: false,
+            deletions: all && self.kv.is_two(),
         })
     }
 

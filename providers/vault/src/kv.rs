@@ -385,26 +385,31 @@ impl Kv {
         Ok(Past::default())
     }
 
-    /// The states of a document, newest first; those that were destroyed are gone.
+    /// The states of a document, newest first, each with its revision; those that were destroyed are unknown.
     pub(crate) async fn states(
         &self,
         cx: &Ctx,
         path: &str,
     ) -> Result<Vec<secrets_net::document::State>> {
         let past = self.past(cx, path).await?;
-        let newest_first = past
-            .versions
-            .iter()
-            .rev()
-            .filter(|(_, known)| !known.destroyed);
+        let newest_first = past.versions.iter().rev();
+        let named = |name: String, meta: Meta| Meta {
+            version: Some(secrets_api::Version::new(name)),
+            ..meta
+        };
         let reads = newest_first.map(|(version, known)| async move {
-            if known.is_deleted() {
-                return Ok((known.meta(), None));
+            if known.destroyed {
+                return Ok(secrets_net::document::unknown());
             }
-            match self.read(cx, path, Some(*version)).await? {
-                State::Live(_, document, meta) => Ok((meta, Some(document))),
+            if known.is_deleted() {
+                return Ok((named(deleted(*version), known.meta()), None));
+            }
+            let state = self.read(cx, path, Some(*version)).await?;
+            let name = state.name();
+            match state {
+                State::Live(_, document, meta) => Ok((named(name, meta), Some(document))),
                 // Deleted since.
-                State::Never | State::Deleted(..) => Ok((known.meta(), None)),
+                State::Never | State::Deleted(..) => Ok((named(name, known.meta()), None)),
             }
         });
         spread(CONCURRENCY, reads).await.into_iter().collect()

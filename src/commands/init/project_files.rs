@@ -4,11 +4,11 @@ use secrets_api::{Error, ErrorKind, Zeroizing};
 use secrets_platform::files::{self, Edit};
 
 use super::Survey;
-use crate::django;
 use crate::exit::{Failure, Result};
 use crate::manifest::{self, FILE_NAME};
 use crate::session::Session;
 use crate::settings::Project;
+use crate::{django, drivers};
 
 /// Committed files are for everyone to read.
 fn committed() -> files::Options {
@@ -101,4 +101,33 @@ pub(super) fn gitignore(session: &Session, survey: &Survey, dry_run: bool) -> Re
         session.printer.done(".env added to .gitignore");
     }
     Ok(added)
+}
+
+/// The drivers by which git merges and shows the encrypted store: in this clone alone.
+pub(super) fn drivers(session: &Session, survey: &Survey, dry_run: bool) -> Result<bool> {
+    let root = &survey.root;
+    if !drivers::is_repository(root) || drivers::are_installed(root).unwrap_or(false) {
+        return Ok(false);
+    }
+    if dry_run {
+        session
+            .printer
+            .say("would have git merge and show .secrets/*.age by name");
+        return Ok(true);
+    }
+    match drivers::install(root) {
+        Ok(changed) => {
+            if changed {
+                session
+                    .printer
+                    .done("git merges and shows .secrets/*.age by name, in this clone");
+            }
+            Ok(changed)
+        }
+        // A project is ready without it.
+        Err(failure) => {
+            session.printer.warn(failure.message);
+            Ok(false)
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Runs a test once more where a real keyring is, or where it is missing in one particular way.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Which test the second run is for.
@@ -15,7 +15,9 @@ pub(crate) fn under_keyring(test: &str, options: &[&str], body: impl FnOnce()) {
     if std::env::var_os(INNER).is_some_and(|inner| inner == test) {
         return body();
     }
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../scripts/servers/keyring");
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut scripts = above.map(|folder| folder.join("scripts/servers/keyring"));
+    let script = scripts.find(|path| path.exists()).unwrap();
     let output = Command::new(script)
         .args(options)
         .arg(std::env::current_exe().unwrap())

@@ -4,6 +4,7 @@ mod batches;
 mod deletion;
 mod guards;
 mod keeping;
+mod putback;
 mod races;
 mod reading;
 mod values;
@@ -49,6 +50,11 @@ fn is_document(can: &Capabilities) -> bool {
     can.unit == Unit::Document
 }
 
+/// Whether only the document's history tells a value that was put back.
+fn labels(can: &Capabilities) -> bool {
+    can.writable && can.history && !can.own_versions && is_document(can)
+}
+
 macro_rules! checks {
     ($($module:ident::$check:ident if $applies:expr;)*) => {
         /// All of them, in the order they are run.
@@ -75,6 +81,7 @@ checks! {
     values::a_value_beyond_the_declared_kind_is_refused if writes;
     values::a_value_over_the_limit_is_refused_and_one_at_it_held if writes;
     values::a_refusal_comes_before_anything_is_written if writes;
+    values::what_is_admitted_is_what_a_write_takes if always;
     values::a_value_replaced_leaves_nothing_of_it if writes;
 
     guards::a_name_is_created_once if creates;
@@ -114,6 +121,10 @@ checks! {
     keeping::a_repetition_that_is_not_declared_is_a_new_write if |can| creates(can) && !can.idempotent;
     keeping::a_poll_tells_of_every_change if |can| can.cheap_poll;
     keeping::a_poll_that_is_not_declared_is_refused if |can| !can.cheap_poll;
+
+    putback::a_value_put_back_has_another_version_only_where_versions_are_own if writes;
+    putback::a_history_labels_each_state_with_all_revisions_that_held_it if labels;
+    putback::a_value_put_back_bears_no_revision_of_its_earlier_state if labels;
 
     races::of_racing_creators_exactly_one_wins if creates;
     races::of_racing_writers_exactly_one_wins if compares;

@@ -317,6 +317,95 @@ pub(super) fn a_refusal_comes_before_anything_is_written(stage: &Stage<'_>) -> O
     Ok(())
 }
 
+/// A name and a value for it, by what is odd about them.
+struct Candidate {
+    label: String,
+    name: Name,
+    bytes: Vec<u8>,
+}
+
+/// Values of every kind, and names and values about the limits.
+fn candidates(stage: &Stage<'_>) -> Vec<Candidate> {
+    let mut all: Vec<Candidate> = samples()
+        .into_iter()
+        .chain([("an empty value", Vec::new())])
+        .enumerate()
+        .map(|(n, (label, bytes))| Candidate {
+            label: label.to_owned(),
+            name: name(&format!("V{n}")),
+            bytes,
+        })
+        .collect();
+    let longest = stage.can.limits.name_bytes.unwrap_or(Name::MAX_BYTES);
+    for length in longest..=Name::MAX_BYTES.min(longest + 1) {
+        all.push(Candidate {
+            label: format!("a name of {length} characters"),
+            name: name(&"L".repeat(length)),
+            bytes: value("long"),
+        });
+    }
+    all
+}
+
+/// Values about the limit, also such that a format may need more room for than they have bytes.
+fn about_the_limit(stage: &Stage<'_>) -> Vec<Candidate> {
+    let Some(most) = limit(stage) else {
+        return Vec::new();
+    };
+    let sizes = [("at the limit", most), ("over the limit", most + 1)];
+    let fillings = [("a value", b'z'), ("quotes", b'"')];
+    let each = sizes.iter().flat_map(|(size, length)| {
+        fillings.iter().map(move |(filling, byte)| {
+            let mut bytes = value("limit");
+            bytes.resize(*length, *byte);
+            Candidate {
+                label: format!("{filling} {size}"),
+                name: name("AT_LIMIT"),
+                bytes,
+            }
+        })
+    });
+    each.collect()
+}
+
+pub(super) fn what_is_admitted_is_what_a_write_takes(stage: &Stage<'_>) -> Outcome {
+    let agree = |store: &Handle, candidate: &Candidate| -> Outcome {
+        let Candidate { label, name, bytes } = candidate;
+        let admitted = store.admit(name, bytes);
+        let answer = store.put(name, bytes);
+        match admitted {
+            Ok(()) => ensure!(
+                answer.is_ok(),
+                "{label} is admitted, and a write of it: {}",
+                became(&answer)
+            ),
+            Err(error) => {
+                ensure!(
+                    error.kind() == ErrorKind::Unsupported && is(&answer, ErrorKind::Unsupported),
+                    "{label} is not admitted ({:?}), and a write of it: {}",
+                    error.kind(),
+                    became(&answer)
+                );
+                ensure!(
+                    error.store() == Some(store.location()),
+                    "that {label} is not admitted does not say where"
+                );
+            }
+        }
+        Ok(())
+    };
+    let store = stage.open();
+    for candidate in candidates(stage) {
+        agree(&store, &candidate)?;
+    }
+    // A document has room for each of these, not for all.
+    for candidate in about_the_limit(stage) {
+        let place = stage.another();
+        agree(&place.open(), &candidate)?;
+    }
+    Ok(())
+}
+
 pub(super) fn a_value_replaced_leaves_nothing_of_it(stage: &Stage<'_>) -> Outcome {
     let a = name("A");
     let store = stage.open();

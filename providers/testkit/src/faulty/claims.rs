@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrets_api::{
-    Capabilities, Change, Ctx, Error, ErrorKind, Op, Provider, Report, Result, Revision,
+    Capabilities, Change, Ctx, Error, ErrorKind, Name, Op, Provider, Report, Result, Revision,
     SecretValue, Select, Snapshot, Written, async_trait,
 };
 
@@ -22,6 +22,26 @@ impl Bend for Declares {
         let mut can = inner.capabilities();
         (self.0)(&mut can);
         can
+    }
+}
+
+/// Admits other values than it takes.
+pub struct Admits(pub fn(&SecretValue) -> bool);
+
+#[async_trait]
+impl Bend for Admits {
+    fn label(&self) -> &'static str {
+        "Admits"
+    }
+
+    fn admit(&self, inner: &dyn Provider, name: &Name, value: &SecretValue) -> Result<()> {
+        match (self.0)(value) {
+            true => Ok(()),
+            false => {
+                Err(Error::unsupported(format!("{name} is not admitted"))
+                    .at_store(inner.location()))
+            }
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::bend::Bent;
 
-pub use claims::{Declares, FailsToInspect, Leak, LeaksValues, WordsErrors};
+pub use claims::{Admits, Declares, FailsToInspect, Leak, LeaksValues, WordsErrors};
 pub use reads::{
     AltersHistories, AltersLists, AltersReads, KnowsOnlyThePresent, ListsWhatIsDeleted, PollsAlike,
     PrunesNothing, WritesOnReads,
@@ -64,6 +64,10 @@ fn whole(_: &mut Capabilities) {}
 
 fn each(can: &mut Capabilities) {
     can.unit = Unit::Secret;
+}
+
+fn macs(can: &mut Capabilities) {
+    can.own_versions = false;
 }
 
 fn lesser_guard(can: &mut Capabilities) {
@@ -115,6 +119,9 @@ faults! {
         a_repetition_that_is_not_declared_is_a_new_write;
     UnderDeclaresPolls over whole => Declares(|can| can.cheap_poll = false); caught by
         a_poll_that_is_not_declared_is_refused;
+    UnderDeclaresOwnVersions over whole => Declares(|can| can.own_versions = false); caught by
+        a_value_put_back_has_another_version_only_where_versions_are_own
+        a_history_labels_each_state_with_all_revisions_that_held_it;
     UnderDeclaresDocuments over whole => Declares(|can| can.unit = Unit::Secret); caught by
         a_base_is_refused_where_it_cannot_guard a_revision_names_one_state_of_the_document;
 
@@ -135,6 +142,8 @@ faults! {
         a_deleted_secret_is_restored_where_declared a_deletion_is_told_from_absence_where_declared;
     OverDeclaresPolls over |can| can.cheap_poll = false => Declares(|can| can.cheap_poll = true); caught by
         a_poll_tells_of_every_change;
+    OverDeclaresOwnVersions over macs => Declares(|can| can.own_versions = true); caught by
+        a_value_put_back_has_another_version_only_where_versions_are_own;
     OverDeclaresDocuments over each => Declares(|can| can.unit = Unit::Document); caught by
         a_failed_precondition_fails_the_whole_document a_revision_names_one_state_of_the_document;
 
@@ -179,6 +188,13 @@ faults! {
         a_history_tells_every_state_newest_first;
     ForgetsStates over whole => AltersHistories(|history: &mut Vec<Meta>| history.truncate(2)); caught by
         a_history_tells_every_state_newest_first;
+    LabelsNothing over macs => AltersHistories(|history| history.iter_mut().for_each(|m| m.tags.clear()));
+        caught by a_history_labels_each_state_with_all_revisions_that_held_it
+        a_value_put_back_bears_no_revision_of_its_earlier_state;
+    LabelsOneRevision over macs => AltersHistories(|history| history.iter_mut().for_each(|m| m.tags.truncate(1)));
+        caught by a_history_labels_each_state_with_all_revisions_that_held_it;
+    LabelsByValue over macs => AltersHistories(label_by_value); caught by
+        a_value_put_back_bears_no_revision_of_its_earlier_state;
     PrunesNothing over whole => PrunesNothing; caught by
         pruning_forgets_all_but_the_newest_states;
     PollsAlwaysChanged over whole => PollsAlike(true); caught by a_poll_tells_of_every_change;
@@ -197,6 +213,10 @@ faults! {
     DoesNotTruncate over whole => DoesNotTruncate; caught by a_value_replaced_leaves_nothing_of_it;
     RefusesTooLate over |can| can.values = Values::Utf8 => RefusesTooLate; caught by
         a_refusal_comes_before_anything_is_written;
+    AdmitsWhatItRefuses over |can| can.values = Values::Utf8 => Admits(|_| true); caught by
+        what_is_admitted_is_what_a_write_takes;
+    RefusesToAdmitWhatItTakes over whole => Admits(|value| !value.is_empty()); caught by
+        what_is_admitted_is_what_a_write_takes;
     IgnoresCase over whole => IgnoresCase; caught by odd_names_are_names_like_others;
 
     // Batches and deletions.
@@ -259,6 +279,15 @@ fn take_empty_for_absent(snapshot: &mut Snapshot) {
         if matches!(lookup, Ok(Lookup::Found(stored)) if stored.value.is_empty()) {
             *lookup = Ok(Lookup::Absent);
         }
+    }
+}
+
+/// A state gets the labels of all that had its value.
+fn label_by_value(history: &mut Vec<Meta>) {
+    let told = history.clone();
+    for state in history {
+        let alike = told.iter().filter(|other| other.version == state.version);
+        state.tags = alike.flat_map(|other| other.tags.clone()).collect();
     }
 }
 

@@ -71,6 +71,33 @@ fn a_document_that_other_tools_deleted_is_gone_but_not_forgotten() {
 }
 
 #[test]
+fn a_document_that_was_destroyed_may_have_held_another_value() {
+    let stage = Stage::start();
+    let store = open(&stage.as_root(), SHOP);
+    block_on(async {
+        let told = async || {
+            let history = store.history(&cx(), &name("A")).await.unwrap();
+            let revisions = |meta: secrets_api::Meta| {
+                let labels = meta.tags.into_iter();
+                let revisions = labels.filter(|(key, _)| key == secrets_api::REVISION);
+                revisions.map(|(_, revision)| revision).collect()
+            };
+            let told: Vec<Vec<String>> = history.into_iter().map(revisions).collect();
+            told
+        };
+        for text in ["1", "2", "1"] {
+            put(&*store, "A", text).await.unwrap();
+        }
+        put(&*store, "B", "b").await.unwrap();
+        assert_eq!(told().await, [vec!["3", "4"], vec!["2"], vec!["1"]]);
+        let second = json!({ "versions": [2] });
+        stage.admin().ok("POST", "secret/destroy/shop", &second);
+        assert_eq!(past(&*store, "A").await, [was("1")]);
+        assert_eq!(told().await, [["3", "4"]]);
+    });
+}
+
+#[test]
 fn a_secret_that_other_tools_deleted_can_be_restored() {
     let stage = Stage::start();
     stage.write("shop/A", &json!({ "value": "1", "note": "theirs" }));
@@ -84,14 +111,11 @@ fn a_secret_that_other_tools_deleted_can_be_restored() {
         };
         assert!(matches!(look(&*store, "B").await, Lookup::Absent));
         assert_eq!(store.list(&cx()).await.unwrap(), []);
-        assert!(
-            store
-                .read(&cx(), Select::All)
-                .await
-                .unwrap()
-                .items
-                .is_empty()
-        );
+        let all = store.read(&cx(), Select::All).await.unwrap();
+        assert!(all.deletions);
+        let [(_, Ok(Lookup::Deleted { .. }))] = all.items.as_slice() else {
+            panic!("what is deleted is told with the rest: {all:?}");
+        };
         // A deletion has a version of its own, by which a write can be guarded.
         let when = Precondition::Version(version.unwrap());
         let old = Precondition::Version(Version::new("1"));

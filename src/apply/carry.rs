@@ -1,0 +1,241 @@
+//! The writes: noted, made in each store's unit, noted again.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
+use secrets_api::{Ctx, Error, ErrorKind, Name, Unit, Version};
+
+use super::observe::{needs_revision, state};
+use super::prepare::Write;
+use super::{Link, Party, Progress, Work};
+use crate::exit::{Failure, Result};
+use crate::plan::{Action, Agreed, Memory, Side, Sides};
+
+/// What became of one write.
+#[derive(Debug)]
+pub enum Fate {
+    /// The store has acknowledged it.
+    Done,
+    /// Somebody else has written meanwhile: nothing was changed.
+    Conflict(Failure),
+    /// It was sent, and whether it happened is not known.
+    Unknown(Failure),
+    /// It was not made.
+    Failed(Failure),
+}
+
+impl Fate {
+    /// Why it is not done.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Done => None,
+            Self::Conflict(f) | Self::Unknown(f) | Self::Failed(f) => Some(f),
+        }
+    }
+}
+
+/// One write and what became of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The name.
+    pub name: Name,
+    /// Where it was to be written.
+    pub to: Side,
+    /// The layer, as it is called.
+    pub store: String,
+    /// Whether it was to be removed there.
+    pub removal: bool,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// Notes what is about to be written.
+///
+/// # Errors
+/// If it cannot be noted: then nothing may be written.
+pub(super) fn announce(link: &mut Link, writes: &[Write]) -> Result<()> {
+    let intents = writes
+        .iter()
+        .map(|write| (write.name.clone(), Some(write.intent())));
+    Ok(link.kept.note(intents.collect())?)
+}
+
+/// Makes the writes, in all layers at once. The answers are in the order of the writes.
+pub(super) async fn carry(
+    work: &Work,
+    link: &Link,
+    cx: &Ctx,
+    writes: &[Write],
+    progress: &dyn Progress,
+) -> Vec<secrets_api::Result<Option<Version>>> {
+    let mut batches = BTreeMap::<(Side, usize), Vec<usize>>::new();
+    for (index, write) in writes.iter().enumerate() {
+        let batch = batches.entry((write.to, write.layer)).or_default();
+        batch.push(index);
+    }
+    let made = batches.iter().map(|((side, layer), indices)| async move {
+        let batch: Vec<&Write> = indices.iter().map(|n| &writes[*n]).collect();
+        let party = work.party(link, *side);
+        let answers = one_layer(party, *layer, cx, &batch, progress).await;
+        indices.iter().copied().zip(answers)
+    });
+    let mut answers: Vec<_> = join_all(made).await.into_iter().flatten().collect();
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+async fn one_layer(
+    party: &Party,
+    layer: usize,
+    cx: &Ctx,
+    batch: &[&Write],
+    progress: &dyn Progress,
+) -> Vec<secrets_api::Result<Option<Version>>> {
+    let provider = &party.stack.layers[layer].provider;
+    let can = provider.capabilities();
+    if can.unit == Unit::Document {
+        let changes: Vec<_> = batch.iter().map(|write| write.change()).collect();
+        let answer = provider.write(cx, None, &changes).await;
+        progress.made(batch.len());
+        return match answer {
+            Ok(written) if written.items.len() == batch.len() => {
+                let revision = written.revision.filter(|_| needs_revision(party, layer));
+                let state = |version: Option<Version>| state(version.as_ref(), revision.as_ref());
+                let items = written.items.into_iter();
+                items.map(|item| item.map(&state)).collect()
+            }
+            Ok(_) => batch
+                .iter()
+                .map(|w| Err(unanswered(party, layer, w)))
+                .collect(),
+            // A batch has one fate.
+            Err(error) => batch
+                .iter()
+                .map(|write| Err(again(&error, write)))
+                .collect(),
+        };
+    }
+    let calls = batch.iter().map(|write| async move {
+        let answer = provider.write(cx, None, &[write.change()]).await;
+        progress.made(1);
+        let item = answer.map(|mut written| written.items.pop())?;
+        item.unwrap_or_else(|| Err(unanswered(party, layer, write)))
+    });
+    // One call each, as many at once as the store takes: the next starts as soon as one is answered.
+    let calls: Vec<_> = calls.collect();
+    let limit = can.limits.concurrency.max(1);
+    stream::iter(calls).buffered(limit).collect().await
+}
+
+fn unanswered(party: &Party, layer: usize, write: &Write) -> Error {
+    let message = format!("the store did not answer for {}", write.name);
+    Error::new(ErrorKind::OutcomeUnknown, message).at_store(&party.stack.layers[layer].label)
+}
+
+/// The error of a batch, for one of its names.
+fn again(error: &Error, write: &Write) -> Error {
+    let copy = Error::new(error.kind(), error.message());
+    let copy = match error.name() {
+        Some(name) => copy.about(name),
+        None => copy.about(&write.name),
+    };
+    let copy = match error.store() {
+        Some(store) => copy.at_store(store),
+        None => copy,
+    };
+    match error.hint() {
+        Some(hint) => copy.with_hint(hint),
+        None => copy,
+    }
+}
+
+/// Notes what became of the writes, and all that the two agree on without one.
+///
+/// # Errors
+/// If it cannot be noted. What was written is written; the next run finds it out again.
+pub(super) fn conclude(
+    work: &Work,
+    link: &mut Link,
+    writes: Vec<Write>,
+    answers: Vec<secrets_api::Result<Option<Version>>>,
+) -> Result<Vec<Outcome>> {
+    let mut notes = agreements(link);
+    let mut outcomes = Vec::with_capacity(writes.len());
+    for (write, answer) in writes.into_iter().zip(answers) {
+        let store = work.party(link, write.to).stack.layers[write.layer]
+            .label
+            .clone();
+        let (name, to) = (write.name.clone(), write.to);
+        let removal = write.value.is_none();
+        let fate = match answer {
+            Ok(version) => {
+                notes.push((name.clone(), agreed(write, version)));
+                Fate::Done
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                notes.push((name.clone(), some(write.before)));
+                Fate::Conflict(error.into())
+            }
+            // The note that it was about to be made stays.
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Fate::Unknown(error.into()),
+            Err(error) => {
+                notes.push((name.clone(), some(write.before)));
+                Fate::Failed(error.into())
+            }
+        };
+        outcomes.push(Outcome {
+            name,
+            to,
+            store,
+            removal,
+            fate,
+        });
+    }
+    link.kept.note(notes)?;
+    Ok(outcomes)
+}
+
+fn some(memory: Memory) -> Option<Memory> {
+    (memory != Memory::default()).then_some(memory)
+}
+
+/// What both hold after a write; nothing after a removal.
+fn agreed(write: Write, version: Option<Version>) -> Option<Memory> {
+    let mut versions = Sides::default();
+    *versions.of_mut(write.to) = version;
+    *versions.of_mut(write.to.other()) = write.version;
+    Some(Memory {
+        agreed: Some(Agreed {
+            fingerprint: write.fingerprint?,
+            versions,
+        }),
+        intent: None,
+    })
+}
+
+/// What a plan found to be the same, or gone from both.
+fn agreements(link: &Link) -> Vec<(Name, Option<Memory>)> {
+    let notes = link.plan.steps.iter().filter_map(|step| {
+        let (left, right) = (step.seen.left.present(), step.seen.right.present());
+        match step.action {
+            Action::Forget => Some((step.name.clone(), None)),
+            Action::Agree => {
+                let versions = Sides {
+                    left: left?.version.clone(),
+                    right: right?.version.clone(),
+                };
+                let memory = Memory {
+                    agreed: Some(Agreed {
+                        fingerprint: left?.fingerprint,
+                        versions,
+                    }),
+                    intent: None,
+                };
+                Some((step.name.clone(), Some(memory)))
+            }
+            _ => None,
+        }
+    });
+    notes.collect()
+}

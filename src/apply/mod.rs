@@ -1,0 +1,123 @@
+//! Carries a sync out: observes the stores, has them planned ([`crate::plan`]), writes with preconditions
+//! in each store's unit, and remembers what both sides agreed on ([`crate::base`]).
+//!
+//! | where | what |
+//! | --- | --- |
+//! | `observe` | what is in the stores, values and all |
+//! | `prepare` | from a plan to writes: which layer, in which form, guarded by what; refusals before the first write |
+//! | `keep` | values that are about to be replaced where no history keeps them |
+//! | `carry` | the writes themselves, noted before and after |
+//! | `run` | round after round until nobody has written meanwhile |
+//!
+//! Killed anywhere and run again it observes and plans anew: nothing is ever replayed.
+
+mod carry;
+mod keep;
+mod observe;
+mod prepare;
+mod run;
+
+use crate::plan::{Plan, Rules, Side, Sides};
+use crate::settings::Settings;
+use crate::stack::Stack;
+
+pub use carry::{Fate, Outcome};
+pub use keep::Keeper;
+pub use observe::{Held, Observed, observe};
+pub use run::{Desk, Progress, Verdict, check, look, look_at_all, run};
+
+/// One side of a sync: a store, or the layers of an environment.
+#[derive(Debug)]
+pub struct Party {
+    /// What to call it.
+    pub label: String,
+    /// What is known of its secrets, such as which are kept in base64.
+    pub settings: Settings,
+    /// The opened layers.
+    pub stack: Stack,
+}
+
+/// Two parties that are to hold the same, by their places among all parties.
+#[derive(Debug)]
+pub struct Link {
+    /// Who.
+    pub sides: Sides<usize>,
+    /// What they held when they last agreed.
+    pub kept: crate::base::Kept,
+    /// How it is to be planned.
+    pub rules: Rules,
+    /// Values whose document has changed since they were agreed on, and which have not: its history says so.
+    pub stayed: std::collections::BTreeSet<(Side, secrets_api::Name)>,
+    /// What is planned; empty before the first look.
+    pub plan: Plan,
+    /// What became of the writes, in all rounds.
+    pub outcomes: Vec<Outcome>,
+    /// How many values the keeper was given before they were replaced.
+    pub replaced: usize,
+    /// Why one of the two could not be looked at.
+    pub failed: Option<(Side, crate::exit::Failure)>,
+}
+
+impl Link {
+    /// Two parties before the first look.
+    pub fn new(sides: Sides<usize>, kept: crate::base::Kept, rules: Rules) -> Self {
+        Self {
+            sides,
+            kept,
+            rules,
+            stayed: std::collections::BTreeSet::new(),
+            plan: Plan::default(),
+            outcomes: Vec::new(),
+            replaced: 0,
+            failed: None,
+        }
+    }
+}
+
+/// A sync of one party with one or several others.
+pub struct Work {
+    /// The parties; each is observed once a round.
+    pub parties: Vec<Party>,
+    /// What was last seen of each.
+    pub observed: Vec<Option<Observed>>,
+    /// Why a party could not be observed.
+    pub unseen: Vec<Option<crate::exit::Failure>>,
+    /// Who is to hold the same as whom.
+    pub links: Vec<Link>,
+    /// Which names it is about.
+    pub chosen: crate::choice::Chosen,
+    /// Keeps what is replaced where nothing else does.
+    pub keeper: Keeper,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work")
+            .field("parties", &self.parties)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    /// A sync before the first look.
+    pub fn new(
+        parties: Vec<Party>,
+        links: Vec<Link>,
+        chosen: crate::choice::Chosen,
+        keeper: Keeper,
+    ) -> Self {
+        Self {
+            observed: parties.iter().map(|_| None).collect(),
+            unseen: parties.iter().map(|_| None).collect(),
+            parties,
+            links,
+            chosen,
+            keeper,
+        }
+    }
+
+    /// One side of a link.
+    pub fn party(&self, link: &Link, side: Side) -> &Party {
+        &self.parties[*link.sides.of(side)]
+    }
+}

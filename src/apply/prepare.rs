@@ -1,0 +1,149 @@
+//! From a plan to writes: which layer, in which form, guarded by what. All that can be known to fail is
+//! said here, before the first write.
+
+use secrets_api::{Change, Name, Op, Precondition, SecretValue, Version};
+
+use super::observe::Held;
+use super::{Link, Observed, Work};
+use crate::exit::{Exit, Failure, Result};
+use crate::plan::{Action, Fingerprint, Intent, Memory, Side, Step};
+
+/// One write that is about to be made.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub name: Name,
+    pub to: Side,
+    pub layer: usize,
+    /// What is to be there, in the form in which the layer keeps it; nothing for a removal.
+    pub value: Option<SecretValue>,
+    /// The same as a fingerprint.
+    pub fingerprint: Option<Fingerprint>,
+    pub when: Precondition,
+    /// The other side's version of what is written.
+    pub version: Option<Version>,
+    /// What was remembered of the name before.
+    pub before: Memory,
+    /// Whether what it replaces is, or was, on the other side too, as far as is remembered.
+    pub was_agreed: bool,
+}
+
+impl Write {
+    /// The same for a provider.
+    pub(super) fn change(&self) -> Change<'_> {
+        Change {
+            name: &self.name,
+            op: self.value.as_ref().map_or(Op::Delete, Op::Put),
+            when: self.when.clone(),
+        }
+    }
+
+    /// What is noted before it is sent.
+    pub(super) fn intent(&self) -> Memory {
+        Memory {
+            agreed: self.before.agreed.clone(),
+            intent: Some(Intent {
+                to: self.to,
+                fingerprint: self.fingerprint,
+            }),
+        }
+    }
+}
+
+/// The writes of a link's plan, all of which the stores can hold as far as can be told.
+///
+/// # Errors
+/// The first that cannot be made: a store that cannot be written, a name or a value it cannot hold.
+pub(super) fn prepare(work: &Work, link: &Link) -> Result<Vec<Write>> {
+    let mut refused: Vec<(Name, Failure)> = Vec::new();
+    let mut writes = Vec::new();
+    for step in link.plan.writes() {
+        match one(work, link, step) {
+            Ok(Some(write)) => writes.push(write),
+            Ok(None) => {}
+            Err(failure) => refused.push((step.name.clone(), failure)),
+        }
+    }
+    let Some((_, first)) = refused.first() else {
+        return Ok(writes);
+    };
+    let names: Vec<_> = refused.iter().map(|(name, _)| name.as_str()).collect();
+    let message = match names.as_slice() {
+        [_] => first.message.clone(),
+        [_, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
+        [] => String::new(),
+    };
+    let hint = format!("leave it out: `--except {}`", names.join(","));
+    let hint = match &first.hint {
+        Some(own) => format!("{own}; or {hint}"),
+        None => hint,
+    };
+    let exit = first.exit;
+    Err(Failure::new(
+        if exit == Exit::Done {
+            Exit::Failed
+        } else {
+            exit
+        },
+        format!("{message}; nothing was written"),
+    )
+    .with_hint(hint))
+}
+
+fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
+    let (Some(to), Some(target), Some(source)) = (
+        step.action.target(),
+        step.action.target().and_then(|to| seen(work, link, to)),
+        step.action
+            .target()
+            .and_then(|to| seen(work, link, to.other())),
+    ) else {
+        return Ok(None);
+    };
+    let party = work.party(link, to);
+    let there = target.held.get(&step.name);
+    let supplier = there.map(|held| held.layer);
+    let layer = match (&step.action, supplier) {
+        (Action::Delete { .. }, Some(supplier)) => {
+            party.stack.layer_to_remove(&step.name, supplier)?
+        }
+        _ => party.stack.layer_for(supplier)?,
+    };
+    let held = source.held.get(&step.name);
+    let kept = match (&step.action, held) {
+        (Action::Delete { .. }, _) => None,
+        (_, Some(held)) => {
+            let encoded = party
+                .stack
+                .encode(layer, &party.settings, &step.name, &held.value);
+            let provider = &party.stack.layers[layer].provider;
+            provider.admit(&step.name, &encoded)?;
+            Some(encoded)
+        }
+        (_, None) => return Ok(None),
+    };
+    let fingerprint = kept
+        .as_ref()
+        .and_then(|_| step.seen.of(to.other()).fingerprint());
+    let seen_there = there.filter(|held| held.layer == layer);
+    Ok(Some(Write {
+        when: party.stack.guard(layer, seen_there.map(|held| &held.meta)),
+        name: step.name.clone(),
+        to,
+        layer,
+        value: kept,
+        fingerprint,
+        version: held.and_then(Held::state),
+        before: link
+            .kept
+            .base()
+            .get(&step.name)
+            .cloned()
+            .unwrap_or_default(),
+        was_agreed: step.agreed.is_some() && step.agreed == step.seen.of(to).fingerprint(),
+    }))
+}
+
+/// What was seen of one side of a link.
+pub(super) fn seen<'a>(work: &'a Work, link: &Link, side: Side) -> Option<&'a Observed> {
+    work.observed[*link.sides.of(side)].as_ref()
+}

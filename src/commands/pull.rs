@@ -1,0 +1,74 @@
+//! `secrets pull`: from a mirror to the environment's source.
+
+use crate::exit::{Exit, Failure, Result};
+use crate::flags::{Choice, Consent, Mapping, Merge, Reveal};
+use crate::plan::{Direction, Side};
+use crate::session::Session;
+use crate::sync::parties;
+use crate::sync::request::Request;
+
+/// Copy what changed in a mirror to the environment's source; the mirror is never written
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+What was changed in the source alone is a conflict: copy it with `secrets push`, or overwrite it with \
+--prefer mirror.\n\nExamples:\n  secrets pull -e production\n  \
+secrets pull --store dotenv:.env vault:secret/shop/dev   # a .env from Vault")]
+pub struct Args {
+    /// The store to copy from: needed where the environment has no mirror, or several
+    #[arg(value_name = "STORE")]
+    from: Option<String>,
+    #[command(flatten)]
+    merge: Merge,
+    #[command(flatten)]
+    mapping: Mapping,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    reveal: Reveal,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Args {
+    /// Runs it.
+    pub fn run(self, session: &Session) -> Result<Exit> {
+        let source = parties::source(session)?;
+        parties::writable(
+            &source,
+            "pull writes the source: name one that can be written",
+        )?;
+        let words: Vec<String> = self.from.iter().cloned().collect();
+        let mirrors = parties::mirrors(session, &source, &words)?;
+        let mut parties = vec![source];
+        match <[_; 1]>::try_from(mirrors) {
+            Ok([mirror]) => parties.push(mirror),
+            Err(mirrors) => {
+                let environment = &parties[0].settings.environment;
+                let labels: Vec<_> = mirrors.iter().map(|m| m.label.as_str()).collect();
+                let (message, hint) = if labels.is_empty() {
+                    let hint = "name a store: `secrets pull STORE`".to_owned();
+                    (format!("environment `{environment}` has no mirrors"), hint)
+                } else {
+                    let hint = format!("name one: {}", labels.join(", "));
+                    (
+                        format!("environment `{environment}` has several mirrors"),
+                        hint,
+                    )
+                };
+                return Err(Failure::usage(message).with_hint(hint));
+            }
+        }
+        let request = Request {
+            verb: "pull",
+            direction: Direction::To(Side::Left),
+            merge: &self.merge,
+            mapping: &self.mapping,
+            choice: &self.choice,
+            reveal: &self.reveal,
+            consent: self.consent,
+            first: false,
+            words,
+        };
+        request.run(session, parties)
+    }
+}

@@ -1,0 +1,288 @@
+//! How git merges and shows the encrypted store's documents: a merge driver that unites them by name, a
+//! diff driver that shows names and fingerprints. What a repository says alone never makes git run
+//! anything: the attributes are committed, the commands are in each clone's own configuration, put there
+//! by `init` or `git install`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use secrets_api::{Error, ErrorKind, Zeroizing};
+use secrets_platform::files;
+
+use crate::exit::{Exit, Failure, Result};
+use crate::manifest::trust;
+use crate::variables;
+
+/// The attributes that name the drivers, in `.secrets/.gitattributes`.
+const ATTRIBUTES: &str = "*.age -text merge=secrets diff=secrets";
+/// The same as it was before there were drivers.
+const OLD_ATTRIBUTES: &str = "*.age -text";
+
+/// The setting that says how git merges.
+const MERGE: &str = "merge.secrets.driver";
+/// The setting that says how git shows.
+const SHOW: &str = "diff.secrets.textconv";
+/// What git calls to merge, after the program. It quotes the last one, a path.
+const MERGE_WORDS: &str = " git merge -- %O %A %B %P";
+/// What git calls to show, after the program; the file follows.
+const SHOW_WORDS: &str = " git show --for-git --";
+
+/// What the clone's configuration has to say, for this program as a shell calls it.
+fn settings(program: &str) -> [(&'static str, String); 5] {
+    [
+        (
+            "merge.secrets.name",
+            "by name, with `secrets git merge`".to_owned(),
+        ),
+        // A `%` is git's own there.
+        (MERGE, program.replace('%', "%%") + MERGE_WORDS),
+        // Of what two branches both come from twice over, git would make a document of its own.
+        ("merge.secrets.recursive", "binary".to_owned()),
+        (SHOW, program.to_owned() + SHOW_WORDS),
+        // What is shown hangs on this machine's key: nothing to be kept in the repository.
+        ("diff.secrets.cachetextconv", "false".to_owned()),
+    ]
+}
+
+/// What git answers in this folder, told nothing by our own variables: those may be about another
+/// repository.
+fn git(root: &Path, words: &[&str]) -> Result<Output> {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(root).args(words).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("GIT_") || text.starts_with("SECRETS_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .output()
+        .map_err(|e| Failure::new(Exit::Failed, format!("git cannot be run: {e}")))
+}
+
+/// Why git did not do it, in its own words.
+fn refusal(output: &Output) -> Failure {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let first = text.lines().next().unwrap_or("without a word");
+    let why = first.trim_start_matches("fatal: ");
+    Failure::new(Exit::Failed, format!("git refuses: {why}"))
+}
+
+/// What the clone's configuration says of drivers.
+fn configured(root: &Path) -> Result<BTreeMap<String, String>> {
+    let pattern = r"^(merge|diff)\.secrets\.";
+    let words = ["config", "--local", "-z", "--get-regexp", pattern];
+    let output = git(root, &words)?;
+    // 1: there is none.
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        return Err(refusal(&output));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let pair = |entry: &str| {
+        let (name, value) = entry.split_once('\n')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    Ok(text.split('\0').filter_map(pair).collect())
+}
+
+/// Whether this folder is in a git repository, as far as can be told without running git.
+pub fn is_repository(root: &Path) -> bool {
+    root.ancestors().any(|folder| folder.join(".git").exists())
+}
+
+/// Whether git will use the drivers here, and they are still where they were.
+///
+/// # Errors
+/// If git cannot be run, or refuses this repository.
+pub fn are_installed(root: &Path) -> Result<bool> {
+    let now = configured(root)?;
+    let can_run = |value: Option<String>, words: &str| {
+        let program = value.as_deref().and_then(|value| value.strip_suffix(words));
+        program.is_some_and(|program| unquoted(program).is_none_or(|path| path.is_file()))
+    };
+    let (merge, show) = (now.get(MERGE), now.get(SHOW).cloned());
+    Ok(
+        can_run(merge.map(|value| value.replace("%%", "%")), MERGE_WORDS)
+            && can_run(show, SHOW_WORDS)
+            && attributes(root)?.is_none(),
+    )
+}
+
+fn attributes_file(root: &Path) -> PathBuf {
+    root.join(".secrets/.gitattributes")
+}
+
+/// The attributes as they have to be, if they are not.
+fn attributes(root: &Path) -> Result<Option<String>> {
+    let now = files::read(&attributes_file(root))?;
+    with_attributes(now.as_ref().map_or(&[], |now| &now.bytes)).map_err(Failure::from)
+}
+
+/// The attributes with the drivers named; `None` if they are already.
+fn with_attributes(now: &[u8]) -> secrets_api::Result<Option<String>> {
+    let text = std::str::from_utf8(now).map_err(|_| {
+        let message = ".secrets/.gitattributes is not UTF-8";
+        Error::new(ErrorKind::InvalidData, message)
+    })?;
+    let named = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("*.age")
+            && words.clone().any(|w| w == "merge=secrets")
+            && words.any(|w| w == "diff=secrets")
+    };
+    if text.lines().any(named) {
+        return Ok(None);
+    }
+    let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut lines: Vec<&str> = text.lines().collect();
+    match lines.iter_mut().find(|line| line.trim() == OLD_ATTRIBUTES) {
+        Some(line) => *line = ATTRIBUTES,
+        None => lines.push(ATTRIBUTES),
+    }
+    Ok(Some(lines.join(line_end) + line_end))
+}
+
+/// Names the drivers in the store's attributes and in the clone's configuration. Whether anything was
+/// changed.
+///
+/// # Errors
+/// If there is no repository or no git, or git refuses; if the attributes cannot be written.
+pub fn install(root: &Path) -> Result<bool> {
+    if !is_repository(root) {
+        return Err(
+            Failure::new(Exit::NotFound, "there is no git repository here or above")
+                .with_hint("`git init` makes one"),
+        );
+    }
+    let file = attributes_file(root);
+    if file.is_symlink() || !trust::is_inside(root, &file) {
+        return Err(Failure::new(
+            Exit::Denied,
+            ".secrets/.gitattributes is a link, which git does not follow either",
+        )
+        .with_hint("remove it, then `secrets git install`"));
+    }
+    let program = program()?;
+    let now = configured(root)?;
+    let mut changed = false;
+    for (name, value) in settings(&program) {
+        if now.get(name) == Some(&value) {
+            continue;
+        }
+        let set = git(root, &["config", "--local", "--replace-all", name, &value])?;
+        if !set.status.success() {
+            return Err(refusal(&set));
+        }
+        changed = true;
+    }
+    if attributes(root)?.is_some() {
+        let options = files::Options {
+            mode_if_new: 0o644,
+            ..files::Options::default()
+        };
+        files::update(&file, &options, |now| {
+            let wanted = with_attributes(now.map_or(&[], |now| &now.bytes))?;
+            Ok(match wanted {
+                None => (files::Edit::Keep, ()),
+                Some(text) => (files::Edit::Replace(Zeroizing::new(text.into_bytes())), ()),
+            })
+        })?;
+        changed = true;
+    }
+    Ok(changed)
+}
+
+/// The folders of the repository that have an encrypted store, `top` being its own: that one alone, if
+/// it has one.
+pub fn stores(top: &Path) -> Vec<PathBuf> {
+    const TEAM: &str = ".secrets/recipients.toml";
+    if top.join(TEAM).is_file() {
+        return vec![top.to_owned()];
+    }
+    let Ok(listed) = git(top, &["ls-files", "-z", "--", &format!("*/{TEAM}")]) else {
+        return Vec::new();
+    };
+    let text = String::from_utf8_lossy(&listed.stdout);
+    let folders = text.split('\0').filter_map(|path| path.strip_suffix(TEAM));
+    folders.map(|folder| top.join(folder)).collect()
+}
+
+/// How git is to call us, for its shell: by name where that leads to this very program, else by path.
+fn program() -> Result<String> {
+    let own = std::env::current_exe()
+        .and_then(|path| path.canonicalize())
+        .map_err(|e| {
+            Failure::new(
+                Exit::Failed,
+                format!("this program's path is not known: {e}"),
+            )
+        })?;
+    let path = std::env::var_os(variables::PATH).unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join("secrets"))
+        .find(|candidate| candidate.is_file());
+    if found.and_then(|found| found.canonicalize().ok()) == Some(own.clone()) {
+        return Ok("secrets".to_owned());
+    }
+    let text = own.to_str().ok_or_else(|| {
+        Failure::new(
+            Exit::Failed,
+            "git could not call this program: its path is not UTF-8",
+        )
+    })?;
+    Ok(quoted(text))
+}
+
+fn quoted(path: &str) -> String {
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
+/// The path that was quoted; `None` for what is found by its name.
+fn unquoted(program: &str) -> Option<PathBuf> {
+    let inner = program.strip_prefix('\'')?.strip_suffix('\'')?;
+    Some(PathBuf::from(inner.replace(r"'\''", "'")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str) -> Option<String> {
+        with_attributes(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn attributes_are_added_once_and_others_are_kept() {
+        let fresh = with("").unwrap();
+        assert_eq!(fresh, format!("{ATTRIBUTES}\n"));
+        assert_eq!(with(&fresh), None);
+        assert_eq!(
+            with("*.age -text\nrecipients.toml -text\n").unwrap(),
+            format!("{ATTRIBUTES}\nrecipients.toml -text\n")
+        );
+        assert_eq!(
+            with("*.age binary").unwrap(),
+            format!("*.age binary\n{ATTRIBUTES}\n")
+        );
+        assert_eq!(
+            with("x y\r\n*.age -text\r\n").unwrap(),
+            format!("x y\r\n{ATTRIBUTES}\r\n")
+        );
+        assert!(with_attributes(b"\xff").is_err());
+    }
+
+    #[test]
+    fn a_program_s_path_is_for_a_shell_and_for_git() {
+        let path = "/opt/it's 100%/secrets";
+        let word = quoted(path);
+        assert_eq!(word, r"'/opt/it'\''s 100%/secrets'");
+        assert_eq!(unquoted(&word), Some(PathBuf::from(path)));
+        assert_eq!(unquoted("secrets"), None);
+        let settings = settings(&word);
+        let of = |name| &settings.iter().find(|(n, _)| *n == name).unwrap().1;
+        assert!(of(MERGE).starts_with(r"'/opt/it'\''s 100%%/secrets' git merge"));
+        assert!(of(SHOW).starts_with(r"'/opt/it'\''s 100%/secrets' git show"));
+    }
+}

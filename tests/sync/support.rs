@@ -1,0 +1,295 @@
+//! A whole sync of two stores as a command runs it: from one of several machines, each with a state folder
+//! and a key of its own.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use secrets::apply::{self, Desk, Keeper, Link, Outcome, Party, Progress, Verdict, Work};
+use secrets::base::{Kept, Keys, Pair};
+use secrets::choice::Chosen;
+use secrets::exit::Failure;
+use secrets::layers::Layered;
+use secrets::layers::names::Names;
+use secrets::manifest::Manifest;
+use secrets::plan::{Action, Choice, Keep, Plan, Rules, Sides, Step};
+use secrets::printer::{Color, Printer};
+use secrets::settings::{LayerSpec, Settings};
+use secrets::stack::{Layer, Stack};
+use secrets::surroundings::Surroundings;
+use secrets_api::{Ctx, KeySource, Name, Provider, SecretValue, StoreUri};
+use secrets_testkit::opening::{TestOpening, key};
+use tempfile::TempDir;
+
+/// The environment of every sync here.
+pub(crate) const ENVIRONMENT: &str = "dev";
+
+/// How long one call to a store may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+static PRINTER: LazyLock<Arc<Printer>> = LazyLock::new(|| {
+    let surroundings = Surroundings::capture().unwrap();
+    let printer = Printer::new(&surroundings, Color::Never, true, 0, false, true);
+    Arc::new(printer)
+});
+
+/// A temporary folder, in memory where that can be had: every note is followed by an fsync.
+pub(crate) fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        TempDir::new_in(memory).unwrap()
+    } else {
+        TempDir::new().unwrap()
+    }
+}
+
+/// A machine that syncs: what it remembers, and the key it remembers it under.
+pub(crate) struct Machine {
+    folder: TempDir,
+    key: KeySource,
+}
+
+impl Machine {
+    /// A new one; `n` tells its key from others'.
+    pub(crate) fn new(n: u8) -> Self {
+        Self {
+            folder: folder(),
+            key: key(&[0x40 ^ n; 32]),
+        }
+    }
+
+    /// Its state folder.
+    pub(crate) fn state(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What makes its fingerprints.
+    pub(crate) fn keys(&self) -> Keys {
+        Keys::new(&self.key, PROJECT, ENVIRONMENT).unwrap()
+    }
+}
+
+const PROJECT: &str = "/srv/shop";
+
+/// A provider in the layers that the program opens it in.
+pub(crate) fn layered(provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    Arc::new(Layered::new(provider, Arc::clone(&PRINTER), TIMEOUT))
+}
+
+/// Opens `uri`, without layers.
+pub(crate) fn bare(opening: &TestOpening, uri: &str) -> Arc<dyn Provider> {
+    let uri = StoreUri::parse(uri).unwrap();
+    let entry = secrets::registry::find(uri.scheme()).unwrap();
+    entry.open(&opening.opening(&uri)).unwrap()
+}
+
+/// The party of one store, already in its layers. `label` is an address such as `memory:left`.
+pub(crate) fn party(label: &str, provider: Arc<dyn Provider>) -> Party {
+    let spec = LayerSpec {
+        label: label.to_owned(),
+        uri: StoreUri::parse(label).unwrap(),
+        environment: ENVIRONMENT.to_owned(),
+        root: PROJECT.into(),
+        inherited: false,
+        addresses: Vec::new(),
+        plain_http: false,
+        auth: None,
+        timeout: TIMEOUT,
+        names: Names::default(),
+        protected: None,
+    };
+    let settings = Settings {
+        root: PROJECT.into(),
+        manifest_path: None,
+        manifest: Manifest::default(),
+        environment: ENVIRONMENT.to_owned(),
+        layers: vec![spec.clone()],
+        trusted: true,
+        allowed_names: Vec::new(),
+    };
+    let layer = Layer {
+        label: label.to_owned(),
+        spec,
+        provider,
+    };
+    Party {
+        label: label.to_owned(),
+        settings,
+        stack: Stack {
+            layers: vec![layer],
+        },
+    }
+}
+
+/// Two stores that are to hold the same, each in its layers, by their addresses.
+pub(crate) struct Ends(pub(crate) Sides<(String, Arc<dyn Provider>)>);
+
+impl Ends {
+    pub(crate) fn new(left: (&str, Arc<dyn Provider>), right: (&str, Arc<dyn Provider>)) -> Self {
+        Self(Sides {
+            left: (left.0.to_owned(), left.1),
+            right: (right.0.to_owned(), right.1),
+        })
+    }
+
+    /// What their base is kept under.
+    pub(crate) fn pair(&self) -> Pair {
+        Pair {
+            project: PROJECT.to_owned(),
+            environment: ENVIRONMENT.to_owned(),
+            stores: Sides {
+                left: self.0.left.0.clone(),
+                right: self.0.right.0.clone(),
+            },
+        }
+    }
+}
+
+/// What became of a sync.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// What the engine answered: whether anything was to be done.
+    pub(crate) answer: Result<bool, Failure>,
+    /// What became of each write.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The last plan.
+    pub(crate) plan: Plan,
+    /// Why one side could not be looked at.
+    pub(crate) failed: Option<Failure>,
+}
+
+impl Ran {
+    /// Whether it ended with nothing left to do and nothing undecided.
+    pub(crate) fn is_clean(&self) -> bool {
+        let done = |o: &Outcome| o.fate.failure().is_none();
+        self.answer.is_ok() && self.failed.is_none() && self.outcomes.iter().all(done)
+    }
+}
+
+/// One whole run on one machine: takes the pair's lock, looks, plans, has it decided, writes, remembers.
+pub(crate) async fn sync(
+    machine: &Machine,
+    ends: &Ends,
+    rules: Rules,
+    keeper: Keeper,
+    desk: &mut dyn Desk,
+) -> Ran {
+    let kept = match Kept::take(machine.state(), ends.pair(), machine.keys()).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            return Ran {
+                answer: Err(error.into()),
+                outcomes: Vec::new(),
+                plan: Plan::default(),
+                failed: None,
+            };
+        }
+    };
+    let side = |(label, provider): &(String, Arc<dyn Provider>)| party(label, Arc::clone(provider));
+    let mut work = Work::new(
+        vec![side(&ends.0.left), side(&ends.0.right)],
+        vec![Link::new(Sides { left: 0, right: 1 }, kept, rules)],
+        Chosen::default(),
+        keeper,
+    );
+    let answer = apply::run(&mut work, &cx(), desk).await;
+    let link = work.links.pop().unwrap();
+    Ran {
+        answer,
+        outcomes: link.outcomes,
+        plan: link.plan,
+        failed: link.failed.map(|(_, failure)| failure),
+    }
+}
+
+/// A person's answers to conflicts, bound to what was shown. Whether any was new: then it is to be planned
+/// again.
+pub(crate) fn choose(link: &mut Link, mut answer: impl FnMut(&Step) -> Option<Keep>) -> bool {
+    let conflicts: Vec<Step> = link.plan.conflicts().cloned().collect();
+    let mut any = false;
+    for step in conflicts {
+        let shown = Sides {
+            left: step.seen.left.fingerprint(),
+            right: step.seen.right.fingerprint(),
+        };
+        let before = link.rules.choices.get(&step.name);
+        if before.is_some_and(|choice| choice.shown == shown) {
+            continue;
+        }
+        if let Some(keep) = answer(&step) {
+            link.rules.choices.insert(step.name, Choice { keep, shown });
+            any = true;
+        }
+    }
+    any
+}
+
+/// What is said to a conflict; `None` leaves it.
+type Answer = dyn FnMut(&Step) -> Option<Keep>;
+
+/// A desk that says yes to all that is planned, and answers conflicts.
+pub(crate) struct Clerk {
+    answer: Box<Answer>,
+    /// Every conflict that was shown, in order.
+    pub(crate) conflicts: Vec<Step>,
+    /// The plan of each round, as it was carried out.
+    pub(crate) plans: Vec<Plan>,
+}
+
+impl Clerk {
+    /// Answers each conflict so; `None` leaves it.
+    pub(crate) fn answering(answer: impl FnMut(&Step) -> Option<Keep> + 'static) -> Self {
+        Self {
+            answer: Box::new(answer),
+            conflicts: Vec::new(),
+            plans: Vec::new(),
+        }
+    }
+
+    /// Leaves all conflicts as they are.
+    pub(crate) fn leaving() -> Self {
+        Self::answering(|_| None)
+    }
+}
+
+impl Desk for Clerk {
+    fn decide(&mut self, work: &mut Work, _round: usize) -> Result<Verdict, Failure> {
+        for link in &mut work.links {
+            self.conflicts.extend(link.plan.conflicts().cloned());
+            if choose(link, &mut self.answer) {
+                return Ok(Verdict::Replan);
+            }
+            self.plans.push(link.plan.clone());
+        }
+        Ok(Verdict::Go)
+    }
+
+    fn begin(&self, _total: usize) -> Box<dyn Progress> {
+        Box::new(Unwatched)
+    }
+}
+
+/// Progress that nobody looks at.
+pub(crate) struct Unwatched;
+
+impl Progress for Unwatched {
+    fn made(&self, _count: usize) {}
+}
+
+/// A new operation; the layers give each call its own time.
+pub(crate) fn cx() -> Ctx {
+    Ctx::within(Duration::from_secs(600))
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+pub(crate) fn value(text: &str) -> SecretValue {
+    SecretValue::from_slice(text.as_bytes())
+}
+
+/// Whether nothing of this plan is left to do or to decide.
+pub(crate) fn is_settled(plan: &Plan) -> bool {
+    plan.count(|action| !matches!(action, Action::Same | Action::Agree | Action::Forget)) == 0
+}

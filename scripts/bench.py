@@ -5,22 +5,42 @@ and taking the median of the ratios of neighbours. A time is that of the whole p
 its end, as a shell or a supervisor sees it.
 """
 
+import argparse
 import json
 import os
 import platform
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
 import bench_network
+import bench_sync
+from bench_servers import Place
 
-ROOT = sys.argv[1]
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+SECTIONS = {"network": bench_network.Bench, "sync": bench_sync.Bench}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", help="the checkout")
+    parser.add_argument("rounds", nargs="?", type=int, default=300, help="pairs of runs where one is short; longer ones take fewer")
+    parser.add_argument("--only", choices=SECTIONS, help="this section alone, printed: docs/benchmarks.md stays as it is")
+    parser.add_argument("--debug", action="store_true",
+                        help="with --only: the programs of the debug profile, to try these scripts; its times say nothing")
+    asked = parser.parse_args()
+    if asked.debug and not asked.only:
+        parser.error("--debug is for --only")
+    return asked
+
+
+ASKED = arguments()
+ROOT = ASKED.root
+ROUNDS = ASKED.rounds
 SECRETS = os.path.join(ROOT, "target/bench/secrets-embedded")
-FULL = os.path.join(ROOT, "target/bench/secrets")
+FULL = os.path.join(ROOT, "target/debug/secrets" if ASKED.debug else "target/bench/secrets")
+EXAMPLES = os.path.join(ROOT, "target/debug/examples" if ASKED.debug else "target/release/examples")
 TOOLS = os.path.join(ROOT, "target/tools")
 
 
@@ -68,6 +88,19 @@ def paired(ours, other, environment, rounds=ROUNDS):
             times.append(run(command, environment))
     ratio = statistics.median(a / b for a, b in zip(mine, theirs))
     return statistics.median(mine), statistics.median(theirs), ratio
+
+
+def section(name):
+    """One section's text, and whether its bounds hold."""
+    with Place(ROOT, FULL, EXAMPLES) as place:
+        return SECTIONS[name](place, ROUNDS).run()
+
+
+def alone(name):
+    text, verdicts = section(name)
+    print(text)
+    if not all(verdicts):
+        raise SystemExit("a bound does not hold")
 
 
 def main():
@@ -120,17 +153,20 @@ def main():
 
     million = min(run([SECRETS, "generate", "-n", "1000000"], environment) for _ in range(3))
     big = os.path.join(folder, "big.env")
-    timing = json.loads(subprocess.run([os.path.join(ROOT, "target/release/examples/timing"), big], check=True, capture_output=True).stdout)
+    example = os.path.join(EXAMPLES, "timing")
+    timing = json.loads(subprocess.run([example, big], check=True, capture_output=True).stdout)
     python_ms = float(subprocess.run([os.path.join(TOOLS, "python/bin/python"), "-c", PYTHON_DOTENV, big], check=True, capture_output=True).stdout)
     python_ratio = python_ms / timing["parse_ms"]
     # What a process takes for reading the file and holding its items, beyond one that reads four lines.
-    example = os.path.join(ROOT, "target/release/examples/timing")
     held = statistics.median(peak([example, "--hold", big], environment) - peak([example, "--hold"], environment) for _ in range(15))
     share = held * 1024 * 1024 / os.path.getsize(big)
     size = os.path.getsize(SECRETS) / 1024 / 1024
     full_size = os.path.getsize(FULL) / 1024 / 1024
-    network_rows, network_verdicts = bench_network.Bench(ROOT, FULL, ROUNDS).run()
-    verdicts.extend(network_verdicts)
+    texts = []
+    for name in SECTIONS:
+        text, held_there = section(name)
+        texts.append(text)
+        verdicts.extend(held_there)
     figures = [
         ("one million Django keys", f"{million:.0f} ms", "< 1000 ms", million < 1000),
         ("reading a 10,000-line `.env`", f"{timing['parse_ms']:.1f} ms", "< 10 ms", timing["parse_ms"] < 10),
@@ -158,13 +194,14 @@ def main():
             out.write(f"| {what} | {measured} | {wanted} | {'yes' if held else '**no**'} |\n")
             print(what, measured, wanted, held)
             verdicts.append(held)
-        out.write(bench_network.TEXT)
-        for row in network_rows:
-            out.write("| " + " | ".join(row) + " |\n")
+        out.writelines(texts)
     shutil.rmtree(folder)
     print("docs/benchmarks.md written")
     if not all(verdicts):
         raise SystemExit("a bound does not hold")
 
 
-main()
+if ASKED.only:
+    alone(ASKED.only)
+else:
+    main()

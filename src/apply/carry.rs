@@ -50,15 +50,21 @@ pub struct Outcome {
     pub fate: Fate,
 }
 
-/// Notes what is about to be written.
+/// Notes what is about to be written. `anew`: a document is made that was not there, so that what was
+/// remembered of its names would soon look like deletions of all that is not written now.
 ///
 /// # Errors
 /// If it cannot be noted: then nothing may be written.
-pub(super) fn announce(link: &mut Link, writes: &[Write]) -> Result<()> {
+pub(super) fn announce(link: &mut Link, writes: &[Write], anew: bool) -> Result<()> {
+    let forgotten: Vec<Name> = match anew {
+        true => link.kept.base().keys().cloned().collect(),
+        false => Vec::new(),
+    };
+    let forgotten = forgotten.into_iter().map(|name| (name, None));
     let intents = writes
         .iter()
         .map(|write| (write.name.clone(), Some(write.intent())));
-    Ok(link.kept.note(intents.collect())?)
+    Ok(link.kept.note(forgotten.chain(intents).collect())?)
 }
 
 /// Makes the writes, in all layers at once. The answers are in the order of the writes.

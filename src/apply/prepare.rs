@@ -133,11 +133,10 @@ fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
         value: kept,
         fingerprint,
         version: held.and_then(Held::state),
-        before: link
-            .kept
-            .base()
-            .get(&step.name)
-            .cloned()
+        // What was remembered of a document that is not there counts no more.
+        before: (!target.missing && !source.missing)
+            .then(|| link.kept.base().get(&step.name).cloned())
+            .flatten()
             .unwrap_or_default(),
         was_agreed: step.agreed.is_some() && step.agreed == step.seen.of(to).fingerprint(),
     }))

@@ -279,7 +279,11 @@ async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<bool> {
     let announced = links
         .iter_mut()
         .zip(&prepared)
-        .try_for_each(|(link, writes)| carry::announce(link, writes));
+        .try_for_each(|(link, writes)| {
+            let is_new = |write: &Write| seen(work, link, write.to).is_some_and(|s| s.missing);
+            let anew = writes.iter().any(is_new);
+            carry::announce(link, writes, anew)
+        });
     if let Err(failure) = announced {
         work.links = links;
         return Err(failure);

@@ -763,3 +763,23 @@ impl Done {
         self
     }
 }
+
+#[test]
+fn a_file_that_vanished_and_is_made_anew_in_part_deletes_nothing_elsewhere() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write(".env", "A=1\nB=2\nC=3\n");
+    let sync = |flags: &str| {
+        let line = format!("sync dotenv:.env local: --yes --first {flags}");
+        sandbox.secrets(&line).succeeds()
+    };
+    sync("");
+    std::fs::remove_file(sandbox.path(".env")).unwrap();
+    sync("--only A");
+    assert_eq!(sandbox.read(".env"), "A=1\n");
+    sync("--delete");
+    sandbox
+        .secrets("get B --store local:")
+        .succeeds()
+        .prints("2\n");
+    assert_eq!(sandbox.read(".env"), "A=1\nB=2\nC=3\n");
+}

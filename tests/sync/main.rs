@@ -2,6 +2,7 @@
 //! every step, and with others who write meanwhile.
 #![allow(clippy::unwrap_used)]
 
+mod crowd;
 mod dice;
 mod faults;
 #[path = "../../providers/keyring/tests/support/mod.rs"]

@@ -598,7 +598,12 @@ fn guards(can: Capabilities, versions: bool, present: bool) -> bool {
     }
 }
 
-async fn values_in(store: &dyn Provider, history: bool, name: &Name, found: &mut BTreeSet<String>) {
+pub(crate) async fn values_in(
+    store: &dyn Provider,
+    history: bool,
+    name: &Name,
+    found: &mut BTreeSet<String>,
+) {
     let now = store.read_one(&cx(), name).await.unwrap();
     found.extend(now.into_found().map(text));
     if !history {

@@ -75,7 +75,7 @@ class Bench:
     # In step
 
     def in_step(self, bao, proxy):
-        bao.call("secret/data/sync/in-step", {"data": document(COUNT)})
+        bao.fill("secret/data/sync/in-step", document(COUNT))
         manifest = ('[project]\ndefault-environment = "production"\n'
                     '[environments.production]\nsource = ["vault:secret/sync/in-step"]\nmirrors = ["dotenv:.env"]\n')
         rows = []

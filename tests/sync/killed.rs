@@ -199,6 +199,26 @@ fn kill_at(mut child: Child, moment: Duration) -> bool {
     status.code().is_none()
 }
 
+/// How long a run takes that changes everything, beside a person at work: the middle of three.
+fn undisturbed(site: &Site, run: &str) -> Duration {
+    let mut times = ["one", "two", "three"].map(|which| {
+        let mut values = site.read();
+        values.extend(common(which));
+        site.write(&values);
+        let mut child = site.start(run);
+        let lasts = std::thread::scope(|scope| {
+            scope.spawn(|| site.run("list").succeeds());
+            let start = Instant::now();
+            child.wait().unwrap();
+            start.elapsed()
+        });
+        site.until_done(run);
+        lasts
+    });
+    times.sort();
+    times[1]
+}
+
 /// The secrets of one round, each with a new value.
 fn common(round: &str) -> BTreeMap<String, String> {
     let secret = |n| (format!("COMMON_{n:02}"), format!("value-{round}-{n}"));
@@ -243,13 +263,9 @@ fn killed_again_and_again_it_converges_and_nothing_acknowledged_is_lost() {
         format!("sync dotenv:.env {mirror} --yes --first --prefer right"),
     ];
 
-    // Undisturbed, the first of all and one that changes everything: how long there is to kill.
     site.write(&common("first"));
     site.until_done(&runs[0]);
-    site.write(&common("measured"));
-    let start = Instant::now();
-    site.run(&runs[0]).succeeds();
-    let lasts = start.elapsed();
+    let lasts = undisturbed(&site, &runs[0]);
 
     let mut dice = Dice::new(5);
     let (mut killed, mut among_writes, mut only_kept) = (0, 0, 0);
@@ -285,7 +301,7 @@ fn killed_again_and_again_it_converges_and_nothing_acknowledged_is_lost() {
         in_step(&site);
         only_kept += nothing_is_lost(&site, &acknowledged);
     }
-    assert!(killed * 2 > kills, "only {killed} of {kills} were killed");
+    assert!(killed * 3 > kills, "only {killed} of {kills} were killed");
     assert!(
         among_writes > 0,
         "no kill fell among the writes of {lasts:?}"

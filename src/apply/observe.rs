@@ -11,6 +11,9 @@ use crate::base::Keys;
 use crate::exit::{Failure, Result};
 use crate::plan::{Observation, Present, Seen};
 
+/// Of how many names a store is asked in one call whether they were deleted.
+const ASKED_AT_ONCE: usize = 160;
+
 /// A value, what is known of it, and the layer that supplies it.
 #[derive(Debug)]
 pub struct Held {
@@ -139,15 +142,18 @@ impl Observed {
         if names.is_empty() {
             return Ok(());
         }
-        let reads = self.silent.iter().map(|&layer| async move {
-            let provider = &party.stack.layers[layer].provider;
-            (layer, provider.read(cx, Select::Names(names)).await)
-        });
-        for (layer, snapshot) in join_all(reads).await {
-            let snapshot = snapshot?;
-            let revision = snapshot.revision.filter(|_| needs_revision(party, layer));
-            for (name, lookup) in snapshot.items {
-                self.take(party, layer, name, lookup, revision.as_ref());
+        // Part by part: each call has the store's own time, however many names there are.
+        for part in names.chunks(ASKED_AT_ONCE) {
+            let reads = self.silent.iter().map(|&layer| async move {
+                let provider = &party.stack.layers[layer].provider;
+                (layer, provider.read(cx, Select::Names(part)).await)
+            });
+            for (layer, snapshot) in join_all(reads).await {
+                let snapshot = snapshot?;
+                let revision = snapshot.revision.filter(|_| needs_revision(party, layer));
+                for (name, lookup) in snapshot.items {
+                    self.take(party, layer, name, lookup, revision.as_ref());
+                }
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use secrets::plan::Side;
 use secrets_api::{
-    Change, Ctx, Error, ErrorKind, Name, Provider, Result, Revision, Select, Snapshot, Unit,
+    Change, Ctx, Error, ErrorKind, Meta, Name, Provider, Result, Revision, Select, Snapshot, Unit,
     Written, async_trait,
 };
 use secrets_testkit::bend::Bend;
@@ -116,6 +116,11 @@ impl Injector {
         self.dead.store(false, Ordering::SeqCst);
     }
 
+    /// How many calls the run has made.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// Ends when the process is to die: whoever waits for it drops the run, and with it all that was in
     /// memory. What a `kill -9` leaves behind is the same: files as they are, and no lock.
     pub(crate) async fn killed(&self) {
@@ -152,7 +157,7 @@ impl Injector {
 
     /// A folder stands where the file is to be replaced.
     fn spoil(&self) {
-        for file in self.bases() {
+        for file in self.bases().into_iter().filter(|file| !file.is_dir()) {
             let _ = std::fs::rename(&file, file.with_extension("away"));
             let _ = std::fs::create_dir(&file);
         }
@@ -242,6 +247,11 @@ impl Bend for Faulty {
     async fn read(&self, inner: &dyn Provider, cx: &Ctx, what: Select<'_>) -> Result<Snapshot> {
         self.pass(ErrorKind::Unavailable, &[], inner.read(cx, what), Ok)
             .await
+    }
+
+    async fn history(&self, inner: &dyn Provider, cx: &Ctx, name: &Name) -> Result<Vec<Meta>> {
+        let call = inner.history(cx, name);
+        self.pass(ErrorKind::Unavailable, &[], call, Ok).await
     }
 
     async fn write(

@@ -14,6 +14,8 @@ mod putback;
 #[path = "../program/support.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod sandbox;
+mod schedule;
+mod shapes;
 mod simulate;
 mod support;
 mod truth;

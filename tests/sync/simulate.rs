@@ -1,631 +1,26 @@
-//! Schedules from a seed: persons who write, machines that sync and are killed or cut off at any call, and
-//! what must hold whatever happens:
-//!
-//! 1. it converges: once nothing goes wrong any more, one run makes both sides the same, and all later ones
-//!    find nothing to do;
-//! 2. no acknowledged value is lost, nor replaced without a word by one that never knew of it;
-//! 3. what is said to be done is done, and what is said to have failed is not;
-//! 4. a value that somebody put back is not overwritten in silence, where the store has versions;
-//! 5. no value is in any file of a state folder.
-//!
-//! A kill drops the run at a call, which leaves behind what a killed process does: files, stores, no lock.
-//! Between two calls a run does nothing that lasts but to note, in a file that is replaced whole: a kill
-//! before the note is one after the call before it, a kill after it is one before the next call. The
-//! only window left is the announced one: a store that cannot guard, between our look and our write.
+//! Schedules by chance, one sync harmed at each of its calls in turn, and stores that do wrong, which must
+//! be found out.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use secrets::apply::{Desk, Fate, Keeper, Outcome, Progress, Verdict, Work};
-use secrets::base::Keys;
-use secrets::exit::{Exit, Failure};
-use secrets::plan::{Action, Direction, Fingerprint, Keep, Plan, Rules, Side, Sides, Step, merge};
-use secrets_api::{Capabilities, Guard, Name, Provider, Unit};
-use secrets_memory::Memory;
-use secrets_testkit::bend::Bent;
-use secrets_testkit::block_on;
-use secrets_testkit::canary::Canary;
-use secrets_testkit::fakes::azure::Azure;
-use secrets_testkit::fakes::gcp::Gcp;
-use secrets_testkit::opening::TestOpening;
-
-use crate::dice::Dice;
-use crate::faults::{Faulty, Harm, Injector, Tally};
-use crate::support::{
-    Ends, Machine, Ran, Unwatched, bare, choose, is_settled, layered, name, sync, value,
+use secrets_api::{
+    Capabilities, Change, Ctx, Error, ErrorKind, Guard, Lookup, Provider, Result, Revision, Select,
+    Snapshot, Unit, Version, Written, async_trait,
 };
-use crate::truth::{Nameless, Recorder, Store, Truth};
+use secrets_memory::Memory;
+use secrets_testkit::bend::{Bend, Bent};
+use secrets_testkit::block_on;
+use secrets_testkit::faulty::IgnoresPreconditions;
 
-/// How many machines sync the two stores.
-const MACHINES: usize = 2;
-/// Of a hundred schedules so many have a store on a (fake) network.
-const REMOTE: usize = 3;
+use crate::faults::Harm;
+use crate::schedule::{Sabotage, Totals, by_chance, harmed_at};
 
-/// What all schedules together have come to.
-#[derive(Default)]
-struct Totals {
-    harms: Arc<Tally>,
-    runs: AtomicUsize,
-    killed: AtomicUsize,
-    conflicts: AtomicUsize,
-    done: AtomicUsize,
-    unknown: AtomicUsize,
-    windows: AtomicUsize,
-    remote: AtomicUsize,
-}
-
-impl Totals {
-    fn add(&self, to: &AtomicUsize, count: usize) {
-        to.fetch_add(count, Ordering::SeqCst);
-    }
-
-    fn words(&self) -> String {
-        let of = |n: &AtomicUsize| n.load(Ordering::SeqCst);
-        let mut words = format!(
-            "{} runs, {} killed, {} conflicts shown, {} writes done, {} unknown, {} lost unguarded, {} schedules with a fake;",
-            of(&self.runs),
-            of(&self.killed),
-            of(&self.conflicts),
-            of(&self.done),
-            of(&self.unknown),
-            of(&self.windows),
-            of(&self.remote),
-        );
-        for harm in Harm::ALL {
-            let _ = write!(words, " {harm:?} {}", self.harms.of(harm));
-        }
-        words
-    }
-}
-
-/// Makes a store a worse one.
-type Wrap = fn(Arc<dyn Provider>) -> Arc<dyn Provider>;
-
-/// Makes something in a schedule behave wrongly: what shows that the simulation can fail.
-#[derive(Clone, Copy, Default)]
-struct Sabotage {
-    /// What every store of the schedule can do, where that is not left to chance.
-    can: Option<Capabilities>,
-    store: Option<Wrap>,
-    keeper: Option<Wrap>,
-}
-
-/// What keeps a fake service alive.
-#[allow(dead_code, reason = "held, not asked")]
-enum Service {
-    Azure(Box<Azure>),
-    Gcp(Gcp),
-}
-
-fn capabilities(dice: &mut Dice) -> Capabilities {
-    Capabilities {
-        unit: dice.pick(&[Unit::Document, Unit::Secret]),
-        guard: dice.pick(&[
-            Guard::None,
-            Guard::CreateOnly,
-            Guard::Cooperative,
-            Guard::CompareAndSet,
-        ]),
-        history: dice.chance(50),
-        restore: dice.chance(40),
-        idempotent: dice.chance(30),
-        prune: false,
-        cheap_poll: false,
-        limits: secrets_api::Limits {
-            concurrency: dice.pick(&[1, 2, 8]),
-            ..Memory::CAPABILITIES.limits
-        },
-        ..Memory::CAPABILITIES
-    }
-}
-
-fn memory_store(dice: &mut Dice, sabotage: &Sabotage, story: &mut String) -> Store {
-    let thrown = capabilities(dice);
-    let can = sabotage.can.unwrap_or(thrown);
-    let nameless = can.guard <= Guard::CreateOnly && !can.history && dice.chance(50);
-    let _ = write!(
-        story,
-        " {:?} {:?}{}{}{}{};",
-        can.unit,
-        can.guard,
-        if can.history { " history" } else { "" },
-        if can.restore { " restore" } else { "" },
-        if can.idempotent { " idempotent" } else { "" },
-        if nameless { " no versions" } else { "" },
-    );
-    let memory = Memory::new(can);
-    let raw = Arc::new(memory.limited_to(Memory::CAPABILITIES));
-    let mut provider: Arc<dyn Provider> = Arc::new(memory);
-    if nameless {
-        provider = Bent::new(provider, Nameless);
-    }
-    if let Some(bend) = sabotage.store {
-        provider = bend(provider);
-    }
-    Store {
-        provider,
-        raw,
-        versions: !nameless,
-        remote: false,
-    }
-}
-
-fn remote_store(dice: &mut Dice, story: &mut String) -> (Service, TestOpening, Store) {
-    let (service, opening, uri) = if dice.chance(50) {
-        let fake = Azure::start();
-        let opening = fake.opening();
-        (Service::Azure(Box::new(fake)), opening, "azure:shop/place")
-    } else {
-        let fake = Gcp::plain();
-        let opening = TestOpening::new()
-            .with_addresses([fake.server().url()])
-            .with_auth("anonymous", &[]);
-        (Service::Gcp(fake), opening, "gcp:shop/place")
-    };
-    let _ = write!(story, " {uri};");
-    let store = Store {
-        provider: bare(&opening, uri),
-        raw: layered(bare(&opening, uri)),
-        versions: true,
-        remote: true,
-    };
-    (service, opening, store)
-}
-
-/// What a desk answers when it is shown a conflict.
-#[derive(Debug, Clone, Copy)]
-enum Manner {
-    Leave,
-    /// One or the other, by chance.
-    Either,
-    AsIs,
-}
-
-/// A desk that accepts all plans, answers conflicts, and holds what is said to be done against the truth.
-struct Judge {
-    truth: Arc<Truth>,
-    machine: usize,
-    keys: Keys,
-    manner: Manner,
-    dice: Dice,
-    /// How many outcomes of this run have been checked.
-    checked: usize,
-    /// What this round is to write, and when it began.
-    intended: BTreeMap<Name, (Side, Option<Fingerprint>)>,
-    since: usize,
-    conflicts: usize,
-    writes: usize,
-}
-
-impl Judge {
-    /// Checks what the last round is said to have done.
-    fn check(&mut self, outcomes: &[Outcome]) {
-        for outcome in &outcomes[self.checked..] {
-            let (name, to) = (&outcome.name, outcome.to);
-            let Some((side, wanted)) = self.intended.get(name) else {
-                let line = format!("an outcome of {name}, which was not planned");
-                self.truth.wrong(line);
-                continue;
-            };
-            let is_wanted = |value_there: Option<&str>| {
-                let there = value_there.map(|text| self.keys.fingerprint(name, &value(text)));
-                there == *wanted
-            };
-            let line = match &outcome.fate {
-                Fate::Done if *side != to || !self.truth.was(to, name, self.since, is_wanted) => {
-                    "is said to be done and was never there"
-                }
-                Fate::Failed(_) if self.truth.has_changed(self.machine, to, name, self.since) => {
-                    "is said to have failed and was written"
-                }
-                _ => continue,
-            };
-            let machine = self.machine;
-            self.truth
-                .wrong(format!("machine {machine}: {name} {} {line}", to.word()));
-        }
-        self.checked = outcomes.len();
-    }
-
-    fn answer(&mut self, step: &Step) -> Option<Keep> {
-        self.conflicts += 1;
-        let keep = match self.manner {
-            Manner::Leave => None,
-            Manner::AsIs => Some(Keep::AsIs),
-            Manner::Either => Some(Keep::Side(self.dice.pick(&Side::BOTH))),
-        };
-        let line = format!(
-            "    Machine({}) is shown {:?} of {}: {keep:?}",
-            self.machine, step.action, step.name
-        );
-        self.truth.tell(line);
-        keep
-    }
-}
-
-impl Desk for Judge {
-    fn decide(&mut self, work: &mut Work, round: usize) -> Result<Verdict, Failure> {
-        let mut link = work.links.pop().unwrap();
-        self.check(&link.outcomes);
-        let again = choose(&mut link, |step| self.answer(step));
-        if !again {
-            let plain = Rules {
-                prefer: None,
-                choices: BTreeMap::new(),
-                ..link.rules.clone()
-            };
-            let (mut decided, mut cut) = (BTreeSet::new(), BTreeSet::new());
-            self.intended.clear();
-            for step in link.plan.writes() {
-                let memory = link.kept.base().get(&step.name).cloned();
-                let memory = memory.unwrap_or_default();
-                if memory.intent.is_some() {
-                    cut.insert(step.name.clone());
-                }
-                let seen = Sides {
-                    left: &step.seen.left,
-                    right: &step.seen.right,
-                };
-                let natural = merge(&step.name, &memory, seen, &plain);
-                if matches!(natural, Some(Action::Conflict(_))) {
-                    decided.insert(step.name.clone());
-                }
-                if let Some(to) = step.action.target() {
-                    let wanted = step.seen.of(to.other()).fingerprint();
-                    self.intended.insert(step.name.clone(), (to, wanted));
-                }
-            }
-            self.writes += self.intended.len();
-            self.since = self.truth.clock();
-            let plan = words(&link.plan);
-            self.truth.tell(format!(
-                "    Machine({}) round {round}:{plan}",
-                self.machine
-            ));
-            self.truth.go(self.machine, decided, cut);
-        }
-        work.links.push(link);
-        Ok(if again { Verdict::Replan } else { Verdict::Go })
-    }
-
-    fn begin(&self, _total: usize) -> Box<dyn Progress> {
-        Box::new(Unwatched)
-    }
-}
-
-fn words(plan: &Plan) -> String {
-    plan.steps.iter().fold(String::new(), |mut text, step| {
-        let _ = write!(text, " {} {:?};", step.name, step.action);
-        text
-    })
-}
-
-fn faulty(injector: &Arc<Injector>, side: Option<Side>) -> Faulty {
-    Faulty {
-        injector: Arc::clone(injector),
-        side,
-    }
-}
-
-/// One of the machines, with its own way to the stores.
-struct Seat {
-    machine: Machine,
-    injector: Arc<Injector>,
-    ends: Ends,
-    keeper: Arc<dyn Provider>,
-}
-
-/// How one run is to be.
-struct Way {
-    rules: Rules,
-    manner: Manner,
-    keeper: Keeper,
-    faults: BTreeMap<usize, Harm>,
-    dice: Dice,
-}
-
-/// One schedule under way.
-struct Schedule<'a> {
-    truth: Arc<Truth>,
-    seats: Vec<Seat>,
-    totals: &'a Totals,
-    canary: Canary,
-    /// Whether what is replaced is kept where no history keeps it.
-    keeps: bool,
-}
-
-impl<'a> Schedule<'a> {
-    fn new(
-        dice: &mut Dice,
-        stores: Sides<Store>,
-        totals: &'a Totals,
-        sabotage: &Sabotage,
-        canary: Canary,
-    ) -> Self {
-        let names = ["ALPHA", "BETA", "GAMMA", "DELTA", "EPSILON", "ZETA"];
-        let names = names[..3 + dice.below(4)].iter().map(|n| name(n)).collect();
-        let keepers: Vec<Arc<dyn Provider>> = (0..MACHINES)
-            .map(|_| Arc::new(Memory::new(Memory::CAPABILITIES)) as Arc<dyn Provider>)
-            .collect();
-        let mark = format!("{}-", canary.text());
-        let truth = Truth::new(names, stores, keepers, &mark);
-        let seats = (0..MACHINES).map(|n| {
-            let machine = Machine::new(u8::try_from(n).unwrap());
-            let state = machine.state().to_owned();
-            let injector = Injector::new(&truth, n, state, &totals.harms);
-            let way = |side: Side| {
-                let recorder = Recorder {
-                    truth: Arc::clone(&truth),
-                    machine: n,
-                    side,
-                };
-                let store = Arc::clone(&truth.stores.of(side).provider);
-                let store = Bent::new(store, recorder);
-                layered(Bent::new(store, faulty(&injector, Some(side))))
-            };
-            let mut keeper = Arc::clone(&truth.keepers[n]);
-            if let Some(bend) = sabotage.keeper {
-                keeper = bend(keeper);
-            }
-            Seat {
-                ends: Ends::new(
-                    ("memory:left", way(Side::Left)),
-                    ("memory:right", way(Side::Right)),
-                ),
-                keeper: layered(Bent::new(keeper, faulty(&injector, None))),
-                machine,
-                injector,
-            }
-        });
-        Self {
-            seats: seats.collect(),
-            truth: Arc::clone(&truth),
-            totals,
-            canary,
-            keeps: dice.chance(85),
-        }
-    }
-
-    /// One run on one machine, which may be killed in it: then there is no answer.
-    async fn run(&self, n: usize, way: Way) -> Option<Ran> {
-        let seat = &self.seats[n];
-        self.truth.tell(format!(
-            "  Machine({n}) syncs {:?} delete={} prefer={:?} {:?} keeper={}",
-            way.rules.direction,
-            way.rules.delete,
-            way.rules.prefer,
-            way.manner,
-            match way.keeper {
-                Keeper::Store { .. } => "store",
-                Keeper::Nobody(_) => "nobody",
-                Keeper::NotWanted => "not wanted",
-            }
-        ));
-        self.truth.begin(n, &way.rules, self.keeps);
-        let mut judge = Judge {
-            truth: Arc::clone(&self.truth),
-            machine: n,
-            keys: seat.machine.keys(),
-            manner: way.manner,
-            dice: way.dice.clone(),
-            checked: 0,
-            intended: BTreeMap::new(),
-            since: 0,
-            conflicts: 0,
-            writes: 0,
-        };
-        seat.injector.arm(way.dice, way.faults);
-        let run = sync(&seat.machine, &seat.ends, way.rules, way.keeper, &mut judge);
-        let ran = tokio::select! {
-            biased;
-            () = seat.injector.killed() => None,
-            ran = run => Some(ran),
-        };
-        self.truth.settled().await;
-        seat.injector.mend();
-        self.totals.add(&self.totals.runs, 1);
-        self.totals.add(&self.totals.conflicts, judge.conflicts);
-        let Some(ran) = ran else {
-            self.totals.add(&self.totals.killed, 1);
-            return None;
-        };
-        judge.check(&ran.outcomes);
-        for outcome in &ran.outcomes {
-            match &outcome.fate {
-                Fate::Done => self.totals.add(&self.totals.done, 1),
-                Fate::Unknown(_) => self.totals.add(&self.totals.unknown, 1),
-                _ => {}
-            }
-            if let Some(failure) = outcome.fate.failure() {
-                self.truth.tell(format!("    {} {failure}", outcome.name));
-            }
-        }
-        if let Err(failure) = &ran.answer {
-            self.truth.tell(format!("    ended: {failure}"));
-            let wrote = self.intended_happened(n, &judge);
-            if wrote && failure.exit != Exit::Partly {
-                self.truth.wrong(format!(
-                    "machine {n} wrote and failed as if it had not: {failure}"
-                ));
-            }
-        }
-        Some(ran)
-    }
-
-    /// Whether the last round of a run changed anything.
-    fn intended_happened(&self, n: usize, judge: &Judge) -> bool {
-        let mut intended = judge.intended.iter();
-        intended.any(|(name, (to, _))| self.truth.has_changed(n, *to, name, judge.since))
-    }
-
-    /// A run as it may come.
-    fn any_way(&self, n: usize, dice: &mut Dice) -> Way {
-        let direction = match dice.below(10) {
-            0..6 => Direction::Both,
-            6 | 7 => Direction::To(Side::Right),
-            _ => Direction::To(Side::Left),
-        };
-        let prefer = dice.chance(10).then(|| dice.pick(&Side::BOTH));
-        let rules = Rules {
-            direction,
-            prefer,
-            delete: dice.chance(50),
-            ..Rules::default()
-        };
-        let count = dice.pick(&[0, 0, 1, 1, 1, 1, 2, 2, 3, 4]);
-        let faults = (0..count).map(|_| (dice.below(9), dice.pick(&Harm::ALL)));
-        let faults = faults.collect();
-        let keeper = match self.keeps {
-            true if dice.chance(15) => Keeper::Nobody("there is none".to_owned()),
-            _ => self.keeper(n),
-        };
-        Way {
-            rules,
-            manner: dice.pick(&[
-                Manner::Leave,
-                Manner::Leave,
-                Manner::Either,
-                Manner::Either,
-                Manner::AsIs,
-            ]),
-            keeper,
-            faults,
-            dice: dice.split(),
-        }
-    }
-
-    fn keeper(&self, n: usize) -> Keeper {
-        if !self.keeps {
-            return Keeper::NotWanted;
-        }
-        Keeper::Store {
-            label: "memory:keeper".to_owned(),
-            provider: Arc::clone(&self.seats[n].keeper),
-        }
-    }
-
-    /// What a machine remembers is gone, or damaged.
-    fn lose_memory(&self, n: usize, dice: &mut Dice) {
-        for base in self.seats[n].injector.bases() {
-            let Ok(mut bytes) = std::fs::read(&base) else {
-                continue;
-            };
-            self.truth.tell(format!("  Machine({n}) forgets"));
-            if dice.chance(50) {
-                std::fs::remove_file(&base).unwrap();
-            } else {
-                let place = dice.below(bytes.len());
-                bytes[place] ^= 1;
-                std::fs::write(&base, bytes).unwrap();
-            }
-        }
-    }
-
-    /// Everything happens: persons act, machines sync, alone and at once.
-    async fn happen(&self, dice: &mut Dice) {
-        let persons = Mutex::new(dice.split());
-        for _ in 0..2 + dice.below(5) {
-            self.truth.somebody_acts(&persons, None).await;
-        }
-        for event in 0..5 + dice.below(26) {
-            self.truth.tell(format!("{event}."));
-            match dice.below(100) {
-                0..55 => self.truth.somebody_acts(&persons, None).await,
-                55..90 => {
-                    let n = dice.below(MACHINES);
-                    let way = self.any_way(n, dice);
-                    self.run(n, way).await;
-                }
-                90..97 => {
-                    let ways = (self.any_way(0, dice), self.any_way(1, dice));
-                    tokio::join!(self.run(0, ways.0), self.run(1, ways.1));
-                }
-                _ => self.lose_memory(dice.below(MACHINES), dice),
-            }
-        }
-    }
-
-    /// Nothing goes wrong any more.
-    async fn come_to_rest(&self, dice: &mut Dice) {
-        self.truth.tell("at last:");
-        let first = dice.below(MACHINES);
-        for (turn, n) in [first, 1 - first, first].into_iter().enumerate() {
-            let way = Way {
-                rules: Rules {
-                    delete: true,
-                    ..Rules::default()
-                },
-                manner: Manner::Either,
-                keeper: self.keeper(n),
-                faults: BTreeMap::new(),
-                dice: dice.split(),
-            };
-            let Some(ran) = self.run(n, way).await else {
-                self.truth.wrong("killed without cause");
-                return;
-            };
-            if !ran.is_clean() {
-                self.truth
-                    .wrong(format!("run {turn} in peace is not clean: {ran:?}"));
-            }
-            let only_same = ran.plan.count(|a| *a != Action::Same) == 0;
-            if turn > 0 && !is_settled(&ran.plan) || turn > 1 && !only_same {
-                self.truth
-                    .wrong(format!("run {turn} in peace has something to do"));
-            }
-        }
-        self.truth.check_the_end().await;
-    }
-
-    /// No value is in any file that a machine keeps.
-    fn check_the_files(&self) {
-        for seat in &self.seats {
-            let mut folders = vec![seat.machine.state().to_owned()];
-            while let Some(folder) = folders.pop() {
-                for entry in std::fs::read_dir(folder).unwrap() {
-                    let path = entry.unwrap().path();
-                    if path.is_dir() {
-                        folders.push(path);
-                    } else if let Some(form) = self.canary.found_in(&std::fs::read(&path).unwrap())
-                    {
-                        let file = path.file_name().unwrap().display();
-                        self.truth.wrong(format!("a value is in {file} {form}"));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// One whole schedule; what is wrong and the story, if anything is.
-async fn schedule(seed: u64, totals: &Totals, sabotage: &Sabotage) -> Result<(), String> {
-    let mut dice = Dice::new(seed);
-    let mut story = String::from("stores:");
-    let mut service = None;
-    let left = memory_store(&mut dice, sabotage, &mut story);
-    let right = if sabotage.can.is_none() && dice.chance(REMOTE) {
-        totals.add(&totals.remote, 1);
-        let (fake, opening, store) = remote_store(&mut dice, &mut story);
-        service = Some((fake, opening));
-        store
-    } else {
-        memory_store(&mut dice, sabotage, &mut story)
-    };
-    let stores = Sides { left, right };
-    let canary = Canary::random();
-    let schedule = Schedule::new(&mut dice, stores, totals, sabotage, canary);
-    schedule.truth.tell(story);
-    schedule.happen(&mut dice).await;
-    schedule.come_to_rest(&mut dice).await;
-    schedule.check_the_files();
-    totals.add(&totals.windows, schedule.truth.windows());
-    if let Some((Service::Azure(fake), _)) = &service {
-        assert!(!fake.log().is_empty(), "the fake was never asked");
-    }
-    schedule.truth.verdict()
-}
+/// More than there are processors: the layers' waits between tries are real time, and overlap.
+const THREADS: usize = 16;
+/// How many pairs of stores are harmed at each call.
+const STORES: u64 = 24;
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     match std::env::var(variable) {
@@ -634,14 +29,13 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     }
 }
 
-/// Runs these seeds, as many at once as make use of the waits; the failures, by seed.
-fn run_all(
-    seeds: std::ops::Range<u64>,
-    totals: &Totals,
-    sabotage: Sabotage,
+/// Tries these seeds, several at once, until `enough` have failed; the failures, by seed.
+fn failures(
+    seeds: Range<u64>,
     enough: usize,
+    one: impl Fn(u64) -> std::result::Result<(), String> + Sync,
 ) -> Vec<(u64, String)> {
-    let next = std::sync::atomic::AtomicU64::new(seeds.start);
+    let next = AtomicU64::new(seeds.start);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -651,14 +45,12 @@ fn run_all(
                     if seed >= seeds.end || failures.lock().unwrap().len() >= enough {
                         return;
                     }
-                    let whole = || block_on(schedule(seed, totals, &sabotage));
-                    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(whole));
-                    let failure = match ended {
-                        Ok(Ok(())) => continue,
-                        Ok(Err(story)) => story,
-                        Err(_) => "it panicked".to_owned(),
-                    };
-                    failures.lock().unwrap().push((seed, failure));
+                    let whole = std::panic::AssertUnwindSafe(|| one(seed));
+                    let ended = std::panic::catch_unwind(whole);
+                    let ended = ended.unwrap_or_else(|_| Err("it panicked".to_owned()));
+                    if let Err(story) = ended {
+                        failures.lock().unwrap().push((seed, story));
+                    }
                 }
             });
         }
@@ -668,15 +60,13 @@ fn run_all(
     failures
 }
 
-/// More than there are processors: the layers' waits between tries are real time, and overlap.
-const THREADS: usize = 16;
-
 #[test]
 fn every_schedule_converges_and_loses_no_acknowledged_value() {
     let first = number("SECRETS_TEST_SEED", 1);
     let count = number("SECRETS_TEST_SCHEDULES", 1000);
     let totals = Totals::default();
-    let failures = run_all(first..first + count, &totals, Sabotage::default(), 3);
+    let one = |seed| block_on(by_chance(seed, &totals, &Sabotage::default()));
+    let failures = failures(first..first + count, 3, one);
     if let Some((seed, story)) = failures.first() {
         let seeds: Vec<_> = failures.iter().map(|(seed, _)| seed).collect();
         panic!(
@@ -684,23 +74,207 @@ fn every_schedule_converges_and_loses_no_acknowledged_value() {
         );
     }
     if count >= 1000 {
+        // All that was to be met was met.
         let words = totals.words();
-        assert!(
-            Harm::ALL.iter().all(|h| totals.harms.of(*h) > 100),
-            "{words}"
-        );
-        let of = |n: &AtomicUsize| n.load(Ordering::SeqCst);
-        assert!(
-            of(&totals.killed) > 500 && of(&totals.conflicts) > 1000,
-            "{words}"
-        );
-        assert!(
-            of(&totals.done) > 1000 && of(&totals.windows) > 0,
-            "{words}"
-        );
-        assert!(
-            of(&totals.remote) > 10 && of(&totals.unknown) > 10,
-            "{words}"
-        );
+        let often = |n: &AtomicUsize, least: usize| {
+            assert!(n.load(Ordering::SeqCst) > least, "{least}: {words}");
+        };
+        for harm in Harm::ALL {
+            assert!(totals.harms.of(harm) > 100, "{harm:?}: {words}");
+        }
+        often(&totals.killed, 500);
+        often(&totals.conflicts, 1000);
+        often(&totals.done, 1000);
+        often(&totals.unknown, 10);
+        often(&totals.windows, 0);
+        often(&totals.remote, 10);
     }
+}
+
+#[test]
+fn a_sync_harmed_at_any_of_its_calls_is_mended_by_the_next_one() {
+    let (totals, struck) = (Totals::default(), AtomicUsize::new(0));
+    let one = |seed| {
+        for harm in Harm::ALL {
+            let mut nth = 0;
+            while block_on(harmed_at(seed, harm, nth, &totals))? {
+                nth += 1;
+            }
+            // Each side is read at least, and one is written.
+            assert!(nth >= 3, "{harm:?} met {nth} calls");
+            struck.fetch_add(nth, Ordering::SeqCst);
+        }
+        Ok(())
+    };
+    let failures = failures(0..STORES, 1, one);
+    if let Some((seed, story)) = failures.first() {
+        panic!("with the stores of {seed}: {story}");
+    }
+    let struck = struck.load(Ordering::SeqCst);
+    assert!(struck > 50 * usize::try_from(STORES).unwrap(), "{struck}");
+}
+
+/// A store that can do all this.
+const ABLE: Capabilities = Capabilities {
+    unit: Unit::Secret,
+    idempotent: false,
+    prune: false,
+    cheap_poll: false,
+    ..Memory::CAPABILITIES
+};
+
+/// That a sabotage is found out, and by which words.
+fn is_found(sabotage: &Sabotage, words: &str) {
+    let totals = Totals::default();
+    let found = |seed: u64| match block_on(by_chance(seed, &totals, sabotage)) {
+        Err(story) if story.contains(words) => Err(story),
+        _ => Ok(()),
+    };
+    assert!(
+        !failures(1..400, 1, found).is_empty(),
+        "nobody found that anything {words}"
+    );
+}
+
+#[test]
+fn a_store_that_ignores_preconditions_is_found_out() {
+    let sabotage = Sabotage {
+        can: Some(ABLE),
+        store: Some(|store| Bent::new(store, IgnoresPreconditions)),
+        keeper: None,
+    };
+    is_found(&sabotage, "discarded what was written since it had looked");
+}
+
+/// Says that all is done, and does nothing, one time in two.
+struct Pretends(AtomicUsize);
+
+#[async_trait]
+impl Bend for Pretends {
+    fn label(&self) -> &'static str {
+        "Pretends"
+    }
+
+    async fn write(
+        &self,
+        inner: &dyn Provider,
+        cx: &Ctx,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<Written> {
+        if self.0.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            return inner.write(cx, base, changes).await;
+        }
+        Ok(Written {
+            revision: None,
+            items: changes.iter().map(|_| Ok(None)).collect(),
+        })
+    }
+}
+
+#[test]
+fn a_store_that_says_what_it_does_not_do_is_found_out() {
+    let sabotage = Sabotage {
+        can: Some(ABLE),
+        store: Some(|store| Bent::new(store, Pretends(AtomicUsize::new(0)))),
+        keeper: None,
+    };
+    is_found(&sabotage, "is said to be done and was never there");
+}
+
+#[test]
+fn a_keeper_that_keeps_nothing_is_found_out() {
+    let sabotage = Sabotage {
+        can: Some(Capabilities {
+            history: false,
+            ..ABLE
+        }),
+        store: None,
+        keeper: Some(|keeper| Bent::new(keeper, Pretends(AtomicUsize::new(1)))),
+    };
+    is_found(&sabotage, "replaced what nobody keeps");
+}
+
+/// Does what it is asked, and says that it did not.
+struct Denies;
+
+#[async_trait]
+impl Bend for Denies {
+    fn label(&self) -> &'static str {
+        "Denies"
+    }
+
+    async fn write(
+        &self,
+        inner: &dyn Provider,
+        cx: &Ctx,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<Written> {
+        inner.write(cx, base, changes).await?;
+        Err(Error::new(
+            ErrorKind::PermissionDenied,
+            "this is not allowed",
+        ))
+    }
+}
+
+#[test]
+fn a_store_that_denies_what_it_did_is_found_out() {
+    let sabotage = Sabotage {
+        can: Some(ABLE),
+        store: Some(|store| Bent::new(store, Denies)),
+        keeper: None,
+    };
+    is_found(&sabotage, "is said to have failed and was written");
+}
+
+/// Gives all states the same version.
+struct NeverMoves;
+
+#[async_trait]
+impl Bend for NeverMoves {
+    fn label(&self) -> &'static str {
+        "NeverMoves"
+    }
+
+    async fn read(&self, inner: &dyn Provider, cx: &Ctx, what: Select<'_>) -> Result<Snapshot> {
+        let mut snapshot = inner.read(cx, what).await?;
+        for (_, lookup) in &mut snapshot.items {
+            if let Ok(Lookup::Found(stored)) = lookup {
+                stored.meta.version = Some(Version::new("1"));
+            }
+        }
+        Ok(snapshot)
+    }
+
+    async fn write(
+        &self,
+        inner: &dyn Provider,
+        cx: &Ctx,
+        base: Option<&Revision>,
+        changes: &[Change<'_>],
+    ) -> Result<Written> {
+        let mut written = inner.write(cx, base, changes).await?;
+        for version in written.items.iter_mut().flatten() {
+            *version = version.take().map(|_| Version::new("1"));
+        }
+        Ok(written)
+    }
+}
+
+#[test]
+fn a_store_whose_versions_do_not_tell_what_was_put_back_is_found_out() {
+    let sabotage = Sabotage {
+        can: Some(Capabilities {
+            guard: Guard::None,
+            ..ABLE
+        }),
+        store: Some(|store| Bent::new(store, NeverMoves)),
+        keeper: None,
+    };
+    is_found(
+        &sabotage,
+        "silently replaced what the other side had never seen",
+    );
 }

@@ -166,12 +166,35 @@ impl Ran {
     }
 }
 
+/// What a run is told.
+pub(crate) struct Task {
+    pub(crate) rules: Rules,
+    pub(crate) keeper: Keeper,
+    pub(crate) chosen: Chosen,
+}
+
 /// One whole run on one machine: takes the pair's lock, looks, plans, has it decided, writes, remembers.
 pub(crate) async fn sync(
     machine: &Machine,
     ends: &Ends,
     rules: Rules,
     keeper: Keeper,
+    desk: &mut dyn Desk,
+) -> Ran {
+    let chosen = Chosen::default();
+    let task = Task {
+        rules,
+        keeper,
+        chosen,
+    };
+    sync_some(machine, ends, task, desk).await
+}
+
+/// The same, about some names.
+pub(crate) async fn sync_some(
+    machine: &Machine,
+    ends: &Ends,
+    task: Task,
     desk: &mut dyn Desk,
 ) -> Ran {
     let kept = match Kept::take(machine.state(), ends.pair(), machine.keys()).await {
@@ -188,9 +211,9 @@ pub(crate) async fn sync(
     let side = |(label, provider): &(String, Arc<dyn Provider>)| party(label, Arc::clone(provider));
     let mut work = Work::new(
         vec![side(&ends.0.left), side(&ends.0.right)],
-        vec![Link::new(Sides { left: 0, right: 1 }, kept, rules)],
-        Chosen::default(),
-        keeper,
+        vec![Link::new(Sides { left: 0, right: 1 }, kept, task.rules)],
+        task.chosen,
+        task.keeper,
     );
     let answer = apply::run(&mut work, &cx(), desk).await;
     let link = work.links.pop().unwrap();

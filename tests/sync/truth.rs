@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use secrets::plan::{Rules, Side, Sides};
 use secrets_api::{
     Capabilities, Change, Ctx, Guard, Lookup, Name, Op, Precondition, Provider, ProviderExt as _,
-    Result, Revision, SecretValue, Select, Snapshot, Written, async_trait,
+    Result, Revision, SecretValue, Select, Snapshot, Unit, Written, async_trait,
 };
 use secrets_testkit::bend::Bend;
 
@@ -23,6 +23,8 @@ use crate::support::cx;
 pub(crate) enum Actor {
     /// Somebody, at the store itself.
     Person,
+    /// Somebody, or something, that took the whole document away.
+    Vanishing,
     /// A sync on this machine.
     Machine(usize),
 }
@@ -35,8 +37,20 @@ pub(crate) struct Store {
     pub(crate) raw: Arc<dyn Provider>,
     /// Whether machines are told versions.
     pub(crate) versions: bool,
+    /// Whether it is a document that is not there when it holds nothing.
+    pub(crate) is_file: bool,
     /// Whether a look costs time.
     pub(crate) remote: bool,
+}
+
+impl Store {
+    /// Whether a machine can tell a value that was put back from one that was always there: by its version,
+    /// or by the document's revision and history.
+    fn tells_put_back(&self) -> bool {
+        let can = self.provider.capabilities();
+        let by_history = can.unit == Unit::Document && can.history;
+        self.versions && (can.own_versions || by_history)
+    }
 }
 
 /// What stands under a name, and what it came after.
@@ -51,6 +65,8 @@ struct Standing {
     past_values: BTreeSet<String>,
     /// When it came to stand here.
     since: usize,
+    /// Whether it is nothing because the whole document was taken away.
+    vanished: bool,
 }
 
 impl Standing {
@@ -72,18 +88,29 @@ struct Effect {
     value: Option<String>,
 }
 
+/// What is said of single names in one round.
+#[derive(Default)]
+pub(crate) struct Round {
+    /// The names for which its desk was shown a conflict and answered it, this round.
+    pub(crate) decided: BTreeSet<Name>,
+    /// What it knows to have moved since the agreement: an earlier run, cut off, was about to copy it.
+    pub(crate) moved: BTreeSet<(Name, Side)>,
+    /// The names for which it was told to keep one side, whatever that is.
+    pub(crate) chosen: BTreeSet<Name>,
+}
+
 /// What a machine's run is allowed, and what it has seen.
 #[derive(Default)]
 struct Run {
     rules: Rules,
+    /// The one name that it is about, if it is not about all.
+    only: Option<Name>,
     keeps: bool,
     /// Whether its reads are looks, not read-backs.
     looking: bool,
     seen: Sides<BTreeMap<Name, Standing>>,
-    /// The names for which its desk was shown a conflict and answered it, this round.
-    decided: BTreeSet<Name>,
-    /// The names of which an earlier run, cut off, had left a note that it was about to write.
-    cut: BTreeSet<Name>,
+    /// What this round was told.
+    round: Round,
 }
 
 #[derive(Default)]
@@ -101,6 +128,8 @@ struct Inner {
     wrong: Vec<String>,
     story: Vec<String>,
     windows: usize,
+    /// Who made the document anew that had vanished.
+    remade: Sides<Option<Actor>>,
 }
 
 /// All of it.
@@ -186,9 +215,10 @@ impl Truth {
     }
 
     /// A run begins on this machine, under these rules.
-    pub(crate) fn begin(&self, machine: usize, rules: &Rules, keeps: bool) {
+    pub(crate) fn begin(&self, machine: usize, rules: &Rules, only: Option<&Name>, keeps: bool) {
         self.lock().runs[machine] = Run {
             rules: rules.clone(),
+            only: only.cloned(),
             keeps,
             looking: true,
             ..Run::default()
@@ -196,9 +226,9 @@ impl Truth {
     }
 
     /// The plan is accepted; from now on the run writes.
-    pub(crate) fn go(&self, machine: usize, decided: BTreeSet<Name>, cut: BTreeSet<Name>) {
+    pub(crate) fn go(&self, machine: usize, round: Round) {
         let run = &mut self.lock().runs[machine];
-        (run.looking, run.decided, run.cut) = (false, decided, cut);
+        (run.looking, run.round) = (false, round);
     }
 
     /// Waits until all that was sent has been carried out.
@@ -230,9 +260,41 @@ impl Truth {
         self.perform(Actor::Person, side, wish, cx()).await.unwrap();
     }
 
+    /// Somebody writes a new value.
+    pub(crate) async fn somebody_puts(self: &Arc<Self>, side: Side, name: &Name) {
+        let value = SecretValue::from_vec(self.new_value(name).into_bytes());
+        let wish = vec![(name.clone(), Some(value), Precondition::Unguarded)];
+        self.perform(Actor::Person, side, wish, cx()).await.unwrap();
+    }
+
+    /// Somebody removes it.
+    pub(crate) async fn somebody_removes(self: &Arc<Self>, side: Side, name: &Name) {
+        let wish = vec![(name.clone(), None, Precondition::Unguarded)];
+        self.perform(Actor::Person, side, wish, cx()).await.unwrap();
+    }
+
+    /// A file is gone, with all that it held.
+    pub(crate) async fn vanish(self: &Arc<Self>, side: Side) {
+        if !self.stores.of(side).is_file {
+            return;
+        }
+        let names = self.names.iter();
+        let wishes = names.map(|name| (name.clone(), None, Precondition::Unguarded));
+        self.perform(Actor::Vanishing, side, wishes.collect(), cx())
+            .await
+            .unwrap();
+    }
+
+    fn new_value(&self, name: &Name) -> String {
+        let mut inner = self.lock();
+        let value = format!("{}{}", self.mark, inner.written.len());
+        inner.written.push((name.clone(), value.clone()));
+        value
+    }
+
     /// What somebody would do here: write a new value, put an old one back, remove it.
     fn idea(&self, dice: &mut Dice, side: Side, name: &Name) -> Option<String> {
-        let mut inner = self.lock();
+        let inner = self.lock();
         let now = inner.now.of(side).get(name).and_then(|s| s.value.clone());
         let old: Vec<String> = inner
             .effects
@@ -248,9 +310,8 @@ impl Truth {
         if what < 40 && !old.is_empty() {
             return Some(dice.pick(&old));
         }
-        let value = format!("{}{}", self.mark, inner.written.len());
-        inner.written.push((name.clone(), value.clone()));
-        Some(value)
+        drop(inner);
+        Some(self.new_value(name))
     }
 
     /// Carries a write out to its end, whatever becomes of who asked for it, and holds it against what must
@@ -276,7 +337,7 @@ impl Truth {
                 })
                 .collect();
             let writer = match actor {
-                Actor::Person => &store.raw,
+                Actor::Person | Actor::Vanishing => &store.raw,
                 Actor::Machine(_) => &store.provider,
             };
             let answer = writer.write(&cx, None, &changes).await;
@@ -335,13 +396,14 @@ impl Truth {
         );
         self.tell(line);
         let mut standing = match actor {
-            Actor::Person => {
+            Actor::Person | Actor::Vanishing => {
                 let mut inner = self.lock();
                 inner.given_up.extend(before.value.clone());
                 let origin = inner.same_as.len();
                 inner.same_as.push(origin);
                 Standing {
                     origin: Some(origin),
+                    vanished: actor == Actor::Vanishing,
                     ..Standing::default()
                 }
             }
@@ -364,6 +426,11 @@ impl Truth {
             name: name.clone(),
             value,
         });
+        let remade = inner.remade.of_mut(side);
+        match actor {
+            Actor::Vanishing => *remade = None,
+            _ => *remade = remade.or(standing.value.is_some().then_some(actor)),
+        }
         inner.now.of_mut(side).insert(name.clone(), standing);
         let both = Side::BOTH.map(|s| inner.now.of(s).get(name).cloned());
         if let [Some(left), Some(right)] = both {
@@ -387,21 +454,35 @@ impl Truth {
         let run = &inner.runs[machine];
         let look = |side: Side| run.seen.of(side).get(name).cloned().unwrap_or_default();
         let (source, target) = (look(side.other()), look(side));
-        let decided = run.decided.contains(name);
-        let by_value = run.cut.contains(name) || !store.versions;
+        let decided = run.round.decided.contains(name);
+        let moved = run.round.moved.contains(&(name.clone(), side));
+        let by_value = !store.tells_put_back() && !moved;
         let keeps = run.keeps;
+        let mut there = run.seen.of(side.other()).values();
+        let empty = there.all(|standing| standing.value.is_none());
+        let missing = self.stores.of(side.other()).is_file && empty;
+        let remade = *inner.remade.of(side.other()) == Some(Actor::Machine(machine));
         let mut wrong = Vec::new();
         if source.value.as_deref() != value {
             wrong.push("wrote what it had not seen on the other side");
         }
+        if run.only.as_ref().is_some_and(|only| only != name) {
+            wrong.push("wrote a name that it was to leave alone");
+        }
         if !run.rules.direction.writes(side) {
             wrong.push("wrote the side that it was to leave alone");
         }
-        if value.is_none() && !run.rules.delete && !decided {
+        if value.is_none() && !run.rules.delete && !run.round.chosen.contains(name) {
             wrong.push("removed what it was not to remove");
         }
+        if value.is_none() && !decided && (missing || source.vanished && remade) {
+            wrong.push("took a document that is not there for so many deletions");
+        }
         if let Some(old) = &before.value {
-            if before.since != target.since {
+            // A version that is only a MAC of the value comes back with it: then what is replaced is
+            // what was seen, and kept.
+            let same = !can.own_versions && before.value == target.value;
+            if before.since != target.since && !same {
                 if guards(can, store.versions, target.value.is_some()) {
                     wrong.push("discarded what was written since it had looked");
                 }
@@ -410,7 +491,7 @@ impl Truth {
                 inner.given_up.insert(old.clone());
             } else {
                 let (past, values) = source.knowledge();
-                let known = if by_value {
+                let known = if by_value || before.since != target.since {
                     values.contains(old)
                 } else {
                     let same =
@@ -662,41 +743,5 @@ impl Bend for Recorder {
         self.truth
             .perform(actor, self.side, wishes.collect(), *cx)
             .await
-    }
-}
-
-/// A store that tells no versions.
-pub(crate) struct Nameless;
-
-#[async_trait]
-impl Bend for Nameless {
-    fn label(&self) -> &'static str {
-        "Nameless"
-    }
-
-    async fn read(&self, inner: &dyn Provider, cx: &Ctx, what: Select<'_>) -> Result<Snapshot> {
-        let mut snapshot = inner.read(cx, what).await?;
-        for (_, lookup) in &mut snapshot.items {
-            match lookup {
-                Ok(Lookup::Found(stored)) => stored.meta.version = None,
-                Ok(Lookup::Deleted { version, .. }) => *version = None,
-                _ => {}
-            }
-        }
-        Ok(snapshot)
-    }
-
-    async fn write(
-        &self,
-        inner: &dyn Provider,
-        cx: &Ctx,
-        base: Option<&Revision>,
-        changes: &[Change<'_>],
-    ) -> Result<Written> {
-        let mut written = inner.write(cx, base, changes).await?;
-        for version in written.items.iter_mut().flatten() {
-            *version = None;
-        }
-        Ok(written)
     }
 }

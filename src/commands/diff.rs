@@ -49,7 +49,6 @@ impl Args {
         let left = parties::named(session, &self.left)?;
         let right = parties::named(session, &self.right)?;
         let (right, mapping) = parties::renamed(right, &self.mapping)?;
-        parties::apart(session, &left, &right)?;
         let asked = Asked {
             rules: Rules::default(),
             mapping: &mapping,

@@ -11,7 +11,9 @@ use crate::sync::request::Request;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 What was changed in the source alone is a conflict: copy it with `secrets push`, or overwrite it with \
---prefer mirror.\n\nExamples:\n  secrets pull -e production\n  \
+--prefer mirror. Names that only the source has are left alone; what was deleted in the mirror since they agreed is \
+deleted in the source only with --delete. Of several layers the one that supplies a name is written.\n\n\
+Exits 5 on a conflict: nothing is written then.\n\nExamples:\n  secrets pull -e production\n  \
 secrets pull --store dotenv:.env vault:secret/shop/dev   # a .env from Vault")]
 pub struct Args {
     /// The store to copy from: needed where the environment has no mirror, or several

@@ -11,9 +11,12 @@ use crate::sync::request::Request;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 What was changed in a mirror alone is a conflict: take it with `secrets pull`, or overwrite it with --prefer \
-source. Names that only a mirror has are left alone.\n\nExamples:\n  secrets push -e production\n  \
-secrets push aws:shop/production?layout=each --dry-run\n  \
-secrets push --store vault:secret/shop dotenv:/etc/shop/env?dialect=systemd --yes")]
+source. Names that only a mirror has are left alone; what was deleted in the source since the last push is deleted \
+there only with --delete. The plan is shown first, and a yes asked for.\n\n\
+Exits 5 on a conflict: nothing is written then. 8 where a mirror could not be written: the others are, and the \
+printed command resumes.\n\nExamples:\n  secrets push -e production\n  \
+secrets push 'aws:shop/production?layout=each' --dry-run\n  \
+secrets push --store vault:secret/shop 'dotenv:/etc/shop/env?dialect=systemd' --yes")]
 pub struct Args {
     /// The stores to copy to, in place of the environment's mirrors
     #[arg(value_name = "STORE")]

@@ -160,14 +160,20 @@ pub fn renamed(mut party: Party, mapping: &Mapping) -> Result<(Party, String)> {
     Ok((party, identity))
 }
 
-/// Refuses two parties that are, in part, the same store, however they are spelled.
+/// Refuses two parties that are, in part, the same store, however they are spelled. What an environment
+/// inherits it never writes: two may read that alike.
 ///
 /// # Errors
 /// A usage failure.
-pub fn apart(session: &Session, left: &Party, right: &Party) -> Result<()> {
+fn apart(session: &Session, left: &Party, right: &Party) -> Result<()> {
+    let inherited = |one: &LayerSpec, other: &LayerSpec| {
+        (one.inherited || other.inherited) && one.environment == other.environment
+    };
     for one in &left.stack.layers {
         for other in &right.stack.layers {
-            if is_same(&one.spec, &other.spec, &session.surroundings) {
+            if is_same(&one.spec, &other.spec, &session.surroundings)
+                && !inherited(&one.spec, &other.spec)
+            {
                 let message = if one.label == other.label {
                     format!("{} is on both sides", one.label)
                 } else {

@@ -55,9 +55,6 @@ impl Request<'_> {
             ..Rules::default()
         };
         let (parties, mapping) = self.mapped(parties)?;
-        for right in &parties[1..] {
-            parties::apart(session, &parties[0], right)?;
-        }
         let asked = Asked {
             rules,
             mapping: &mapping,

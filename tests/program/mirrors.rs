@@ -1,4 +1,4 @@
-//! `push`, `pull` and `status`: an environment's source and its mirrors.
+//! `push`, `pull` and `status`: an environment's source and its mirrors; environments beside one another.
 
 use serde_json::json;
 
@@ -365,6 +365,74 @@ fn a_manifest_without_trust_reaches_no_mirror() {
     for line in ["status", "push --yes", "pull --yes"] {
         ends(&sandbox, line, 4).says("secrets trust");
     }
+}
+
+#[test]
+fn environments_are_compared_layer_over_layer_and_written_where_the_value_is() {
+    let sandbox = Sandbox::initialised();
+    sandbox.write(
+        "secrets.toml",
+        "[environments.dev]\nsource = [\"dotenv:.env\", \"local:\"]\n\
+         [environments.staging]\ninherit = \"base\"\nsource = [\"dotenv:staging.env\"]\n\
+         [environments.base]\nsource = [\"dotenv:base.env\"]\n",
+    );
+    sandbox.write(".env", "A=1\n");
+    sandbox
+        .secrets("set B --store local:dev")
+        .input("1")
+        .succeeds();
+    sandbox.write("base.env", "BASE=1\nA=1\nB=1\n");
+    sandbox.write("staging.env", "");
+    sandbox.write("c.env", "A=1\nB=1\n");
+    sandbox.secrets("sync dev dotenv:c.env").succeeds();
+    sandbox.write("c.env", "A=2\nB=2\nNEW=2\n");
+    let done = sandbox
+        .secrets("sync dev dotenv:c.env --yes --first")
+        .succeeds();
+    assert!(done.err.contains("in dotenv:.env") && done.err.contains("in local:"));
+    // The layer that supplies a name is written; a new one goes to the last.
+    assert_eq!(sandbox.read(".env"), "A=2\n");
+    for name in ["B", "NEW"] {
+        sandbox
+            .secrets(&format!("get {name} --store local:dev"))
+            .succeeds()
+            .prints("2\n");
+    }
+    // What is inherited belongs to another environment.
+    sandbox
+        .secrets("sync staging dotenv:c.env --yes --first --prefer right")
+        .succeeds();
+    assert_eq!(sandbox.read("base.env"), "BASE=1\nA=1\nB=1\n");
+    assert_eq!(sandbox.read("staging.env"), "A=2\nB=2\nNEW=2\n");
+    sandbox.secrets("diff staging dev").ends(7);
+}
+
+#[test]
+fn environments_that_inherit_alike_are_compared_in_what_they_make_of_it() {
+    let sandbox = Sandbox::with_manifest(
+        "[environments.base]\nsource = [\"dotenv:base.env\"]\n\
+         [environments.staging]\ninherit = \"base\"\nsource = [\"dotenv:staging.env\"]\n\
+         [environments.production]\ninherit = \"base\"\nsource = [\"dotenv:production.env\"]\n",
+    );
+    sandbox.write("base.env", "A=1\nB=1\n");
+    sandbox.write("staging.env", "");
+    sandbox.write("production.env", "B=1\n");
+    sandbox.secrets("diff staging production").succeeds();
+    sandbox.secrets("sync staging production").succeeds();
+    sandbox.write("production.env", "B=2\n");
+    sandbox.secrets("diff staging production").ends(7);
+    sandbox.secrets("diff base production").ends(7);
+    sandbox
+        .secrets("sync staging production --yes --no-keep")
+        .succeeds()
+        .says("in dotenv:staging.env");
+    assert_eq!(sandbox.read("staging.env"), "B=2\n");
+    assert_eq!(sandbox.read("base.env"), "A=1\nB=1\n");
+    // What an environment is read from is no mirror of it.
+    sandbox
+        .secrets("push -e production dotenv:base.env --yes")
+        .ends(2)
+        .says("dotenv:base.env is on both sides");
 }
 
 #[test]

@@ -696,46 +696,6 @@ fn a_value_that_cannot_be_read_is_told_and_never_taken_for_a_deletion() {
 }
 
 #[test]
-fn environments_are_compared_layer_over_layer_and_written_where_the_value_is() {
-    let sandbox = Sandbox::initialised();
-    sandbox.write(
-        "secrets.toml",
-        "[environments.dev]\nsource = [\"dotenv:.env\", \"local:\"]\n\
-         [environments.staging]\ninherit = \"base\"\nsource = [\"dotenv:staging.env\"]\n\
-         [environments.base]\nsource = [\"dotenv:base.env\"]\n",
-    );
-    sandbox.write(".env", "A=1\n");
-    sandbox
-        .secrets("set B --store local:dev")
-        .input("1")
-        .succeeds();
-    sandbox.write("base.env", "BASE=1\nA=1\nB=1\n");
-    sandbox.write("staging.env", "");
-    sandbox.write("c.env", "A=1\nB=1\n");
-    sandbox.secrets("sync dev dotenv:c.env").succeeds();
-    sandbox.write("c.env", "A=2\nB=2\nNEW=2\n");
-    let done = sandbox
-        .secrets("sync dev dotenv:c.env --yes --first")
-        .succeeds();
-    assert!(done.err.contains("in dotenv:.env") && done.err.contains("in local:"));
-    // The layer that supplies a name is written; a new one goes to the last.
-    assert_eq!(sandbox.read(".env"), "A=2\n");
-    for name in ["B", "NEW"] {
-        sandbox
-            .secrets(&format!("get {name} --store local:dev"))
-            .succeeds()
-            .prints("2\n");
-    }
-    // What is inherited belongs to another environment.
-    sandbox
-        .secrets("sync staging dotenv:c.env --yes --first --prefer right")
-        .succeeds();
-    assert_eq!(sandbox.read("base.env"), "BASE=1\nA=1\nB=1\n");
-    assert_eq!(sandbox.read("staging.env"), "A=2\nB=2\nNEW=2\n");
-    sandbox.secrets("diff staging dev").ends(7);
-}
-
-#[test]
 fn a_thousand_names_are_planned_and_shown_in_no_time() {
     let text = |value: &str| {
         (0..1000).fold(String::new(), |text, n| {

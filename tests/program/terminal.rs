@@ -13,12 +13,21 @@ fn on_a_terminal(sandbox: &Sandbox, line: &str, typed: &str) -> String {
 
 /// The same, typing once `after` has been shown.
 fn on_a_terminal_after(sandbox: &Sandbox, line: &str, after: &str, typed: &str) -> String {
+    talk(sandbox, line, vec![(after, Box::new(|| {}), typed)])
+}
+
+/// One turn of a conversation: what is waited for, what happens then, what is typed.
+type Turn<'a> = (&'a str, Box<dyn Fn() + 'a>, &'a str);
+
+/// The same, turn by turn; each waits for something that is shown after the turn before.
+fn talk(sandbox: &Sandbox, line: &str, turns: Vec<Turn<'_>>) -> String {
     let mut child = Command::new("script")
         .args(["-qefc", line, "/dev/null"])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("HOME", sandbox.home())
         .env("TERM", "xterm")
+        .env("LANG", "C.UTF-8")
         .current_dir(sandbox.project())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -28,26 +37,34 @@ fn on_a_terminal_after(sandbox: &Sandbox, line: &str, after: &str, typed: &str) 
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let mut shown = Vec::new();
-    let mut waiting = !after.is_empty();
-    if !waiting {
-        stdin.write_all(typed.as_bytes()).unwrap();
-    }
+    let mut answered = 0;
+    let mut turns = turns.into_iter().peekable();
     let mut block = [0; 4096];
     loop {
+        while let Some((after, happens, typed)) =
+            turns.next_if(|(after, ..)| String::from_utf8_lossy(&shown[answered..]).contains(after))
+        {
+            answered = match after {
+                "" => 0,
+                _ => shown.len(),
+            };
+            happens();
+            stdin.write_all(typed.as_bytes()).unwrap();
+        }
         // A terminal whose last program has ended answers with an error.
         let n = stdout.read(&mut block).unwrap_or(0);
         if n == 0 {
             break;
         }
         shown.extend_from_slice(&block[..n]);
-        if waiting && String::from_utf8_lossy(&shown).contains(after) {
-            waiting = false;
-            stdin.write_all(typed.as_bytes()).unwrap();
-        }
     }
     child.wait().unwrap();
     drop(stdin);
-    String::from_utf8_lossy(&shown).into_owned()
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    if let Some((after, ..)) = turns.next() {
+        panic!("never shown: {after}\n{shown}");
+    }
+    shown
 }
 
 #[test]
@@ -75,6 +92,7 @@ fn an_export_to_a_terminal_takes_reveal() {
 #[test]
 fn no_verb_shows_a_value_that_was_not_asked_for_by_name() {
     let sandbox = Sandbox::initialised();
+    sandbox.write("b.env", "A=terminalcanary2\n");
     sandbox.secrets("set A").input("terminalcanary").succeeds();
     for line in [
         "list",
@@ -87,6 +105,10 @@ fn no_verb_shows_a_value_that_was_not_asked_for_by_name() {
         "import - --format json",
         "unset A --dry-run",
         "rollback A --dry-run",
+        "diff local: dotenv:b.env",
+        "sync local: dotenv:b.env --dry-run",
+        "push dotenv:b.env --dry-run",
+        "status",
     ] {
         let shown = on_a_terminal(&sandbox, &format!("{SECRETS} {line} -vv --no-input"), "");
         assert!(!shown.contains("terminalcanary"), "{line}: {shown}");
@@ -216,4 +238,170 @@ fn an_interrupted_prompt_gives_the_echo_back() {
         shown.contains(" echo ") && !shown.contains("-echo "),
         "{shown}"
     );
+}
+
+/// A project whose two files have both changed A, B and C since they were synced.
+fn in_conflict() -> Sandbox {
+    let sandbox = Sandbox::initialised();
+    sandbox.write(".env", "A=1\nB=1\nC=1\n");
+    sandbox.write("b.env", "A=1\nB=1\nC=1\n");
+    sandbox.secrets("sync dotenv:.env dotenv:b.env").succeeds();
+    sandbox.write(".env", "A=left1\nB=left2\nC=left3\n");
+    sandbox.write("b.env", "A=right1\nB=right2\nC=right3\n");
+    sandbox
+}
+
+/// A turn in which nothing else happens.
+fn turn<'a>(after: &'a str, typed: &'a str) -> Turn<'a> {
+    (after, Box::new(|| {}), typed)
+}
+
+const SYNC: &str = "sync dotenv:.env dotenv:b.env";
+
+#[test]
+fn where_two_differ_a_person_chooses_name_by_name() {
+    let sandbox = in_conflict();
+    let shown = talk(
+        &sandbox,
+        &format!("{SECRETS} {SYNC}"),
+        vec![
+            turn("A: keep [l]eft, [r]ight, [s]kip, re[v]eal, [q]uit? ", "x\n"),
+            turn("answer with one of the letters", "l\n"),
+            turn("B: keep ", "right\n"),
+            turn("C: keep ", "s\n"),
+            turn(
+                "write 1 secret to dotenv:.env, write 1 secret to dotenv:b.env? [y/N] ",
+                "y\n",
+            ),
+        ],
+    );
+    assert!(shown.contains("left as it is"), "{shown}");
+    for value in ["left1", "right2", "left3"] {
+        assert!(!shown.contains(value), "{shown}");
+    }
+    assert_eq!(sandbox.read(".env"), "A=left1\nB=right2\nC=left3\n");
+    assert_eq!(sandbox.read("b.env"), "A=left1\nB=right2\nC=right3\n");
+    // What was skipped is a conflict again.
+    sandbox.secrets(SYNC).ends(5).says("C is in conflict");
+}
+
+#[test]
+fn a_value_is_revealed_when_asked_for_and_only_its_own() {
+    let sandbox = in_conflict();
+    let shown = talk(
+        &sandbox,
+        &format!("{SECRETS} {SYNC}"),
+        vec![
+            turn("A: keep ", "l\n"),
+            turn("B: keep ", "v\n"),
+            turn("B: keep ", "q\n"),
+        ],
+    );
+    assert!(shown.contains("B in dotenv:.env: left2"), "{shown}");
+    assert!(shown.contains("B in dotenv:b.env: right2"), "{shown}");
+    assert!(
+        !shown.contains("left1") && !shown.contains("right3"),
+        "{shown}"
+    );
+    assert!(shown.contains("nothing was changed"), "{shown}");
+    assert_eq!(sandbox.read("b.env"), "A=right1\nB=right2\nC=right3\n");
+}
+
+#[test]
+fn no_value_is_revealed_into_a_file() {
+    let sandbox = in_conflict();
+    let shown = talk(
+        &sandbox,
+        &format!("{SECRETS} {SYNC} > log"),
+        vec![turn("A: keep [l]eft, [r]ight, [s]kip, [q]uit? ", "q\n")],
+    );
+    assert!(!shown.contains("re[v]eal"), "{shown}");
+    assert_eq!(sandbox.read("log"), "");
+}
+
+#[test]
+fn a_choice_holds_only_for_what_was_shown() {
+    let sandbox = in_conflict();
+    let line = format!("{SECRETS} {SYNC} --only A");
+    let edit = || sandbox.write("b.env", "A=newer\nB=right2\nC=right3\n");
+    let shown = talk(
+        &sandbox,
+        &line,
+        vec![
+            turn("A: keep ", "l\n"),
+            // Somebody writes what was not shown, before the answer: it is asked about anew.
+            (
+                "write 1 secret to dotenv:b.env? [y/N] ",
+                Box::new(edit),
+                "y\n",
+            ),
+            turn("A: keep ", "r\n"),
+            turn("write 1 secret to dotenv:.env? [y/N] ", "y\n"),
+        ],
+    );
+    assert!(shown.contains("somebody has written meanwhile"), "{shown}");
+    assert_eq!(sandbox.read(".env"), "A=newer\nB=left2\nC=left3\n");
+    assert_eq!(sandbox.read("b.env"), "A=newer\nB=right2\nC=right3\n");
+}
+
+#[test]
+fn a_deletion_that_is_kept_removes_the_other() {
+    let sandbox = in_conflict();
+    sandbox.write(".env", "B=1\nC=1\n");
+    sandbox.write("b.env", "A=right1\nB=1\nC=1\n");
+    talk(
+        &sandbox,
+        &format!("{SECRETS} {SYNC}"),
+        vec![
+            turn("A: keep [l]eft (removes it), [r]ight, ", "l\n"),
+            turn("remove 1 secret from dotenv:b.env? [y/N] ", "y\n"),
+        ],
+    );
+    assert_eq!(sandbox.read("b.env"), "B=1\nC=1\n");
+}
+
+#[test]
+fn a_push_offers_the_source_alone() {
+    let sandbox = in_conflict();
+    talk(
+        &sandbox,
+        &format!("{SECRETS} push --store dotenv:.env dotenv:b.env --only A"),
+        vec![
+            turn("A: keep [l]eft (the source), [s]kip, ", "source\n"),
+            turn("? [y/N] ", "y\n"),
+        ],
+    );
+    assert_eq!(sandbox.read("b.env"), "A=left1\nB=right2\nC=right3\n");
+    assert_eq!(sandbox.read(".env"), "A=left1\nB=left2\nC=left3\n");
+}
+
+#[test]
+fn yes_on_a_terminal_answers_all_but_a_conflict() {
+    let sandbox = in_conflict();
+    let shown = on_a_terminal(&sandbox, &format!("{SECRETS} {SYNC} --yes"), "");
+    assert!(
+        shown.contains("A, B, C are in conflict; nothing was written"),
+        "{shown}"
+    );
+    sandbox.write("b.env", "A=left1\nB=left2\nC=left3\nNEW=1\n");
+    // A first copy too: the yes is a person's.
+    let shown = on_a_terminal(&sandbox, &format!("{SECRETS} {SYNC} --yes"), "");
+    assert!(shown.contains("1 secret written to dotenv:.env"), "{shown}");
+    assert_eq!(sandbox.read(".env"), "A=left1\nB=left2\nC=left3\nNEW=1\n");
+}
+
+#[test]
+fn nothing_is_asked_with_no_input_nor_in_a_dry_run_and_no_is_no() {
+    let sandbox = in_conflict();
+    for flag in ["--no-input", "--dry-run"] {
+        let shown = on_a_terminal(&sandbox, &format!("{SECRETS} {SYNC} {flag}"), "");
+        assert!(
+            shown.contains("are in conflict; nothing was written"),
+            "{shown}"
+        );
+    }
+    let line = format!("{SECRETS} {SYNC} --prefer left");
+    let shown = talk(&sandbox, &line, vec![turn("? [y/N] ", "n\n")]);
+    assert!(shown.contains("nothing was changed"), "{shown}");
+    assert_eq!(sandbox.read("b.env"), "A=right1\nB=right2\nC=right3\n");
 }

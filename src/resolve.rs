@@ -253,19 +253,9 @@ fn kept(
         let by = |(_, names): &&(usize, Vec<Name>)| names.contains(name);
         issued.iter().rev().find(by).map(|(layer, _)| *layer)
     };
-    // What a login is given its credential by is no secret of the environment, though `env:` holds it.
-    let credentials = settings.credential_names();
-    let is_ours = |name: &Name, layer: usize| {
-        let spec = &stack.layers[layer].spec;
-        // A variable is judged by its own name: neither a mapping nor a prefix must make it another.
-        let prefix = spec.uri.option("prefix").unwrap_or_default();
-        let is_credential = |there: Name| credentials.contains(&format!("{prefix}{there}"));
-        spec.uri.scheme() == "env" && spec.names.theirs(name).is_ok_and(is_credential)
-    };
     let mut secrets: BTreeMap<Name, SecretValue> = merged
         .items
         .into_iter()
-        .filter(|(name, held)| !is_ours(name, held.layer))
         .filter(|(name, held)| issuer(name).is_none_or(|layer| held.layer > layer))
         .map(|(name, held)| (name, held.stored.value))
         .collect();

@@ -1,5 +1,6 @@
 //! One run of the program: what surrounds it, who prints, and the stores it opens.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,7 +95,7 @@ impl Session {
     /// # Errors
     /// What a provider finds wrong with its address.
     pub fn open(&self, settings: &Settings) -> Result<Stack> {
-        self.open_layers(&settings.layers, true)
+        self.open_layers(settings, &settings.layers, true)
     }
 
     /// The same for a run that only reads and leaves no trace in the user's state.
@@ -102,7 +103,7 @@ impl Session {
     /// # Errors
     /// As [`Session::open`].
     pub fn open_to_read(&self, settings: &Settings) -> Result<Stack> {
-        self.open_layers(&settings.layers, false)
+        self.open_layers(settings, &settings.layers, false)
     }
 
     /// Opens one store beside the environment's: an address (a path in it starts where the command
@@ -120,7 +121,7 @@ impl Session {
             ..globals
         };
         let other = Settings::resolve(&globals, &self.surroundings)?;
-        self.open_layers(&other.layers, false)
+        self.open_layers(&other, &other.layers, false)
     }
 
     /// Opens a store of the project's own by its address, for the program's own use.
@@ -129,16 +130,28 @@ impl Session {
     /// As [`Session::open`].
     pub fn open_address(&self, settings: &Settings, address: &str) -> Result<Arc<dyn Provider>> {
         let spec = LayerSpec::own(settings, address)?;
-        let mut stack = self.open_layers(&[spec], true)?;
+        let mut stack = self.open_layers(settings, &[spec], true)?;
         let layer = stack.layers.pop().map(|layer| layer.provider);
         layer.ok_or_else(|| Failure::usage("there is no such store"))
     }
 
-    fn open_layers(&self, specs: &[LayerSpec], keep_key: bool) -> Result<Stack> {
+    fn open_layers(
+        &self,
+        settings: &Settings,
+        specs: &[LayerSpec],
+        keep_key: bool,
+    ) -> Result<Stack> {
         let machine_key = identity::machine_key(&self.surroundings.dirs, keep_key);
         let identity = self.identity();
+        let no_logins = match specs.iter().any(|spec| spec.uri.scheme() == "env") {
+            true => self.variables_without_logins(settings),
+            false => Vec::new(),
+        };
         let open = |spec: &LayerSpec| {
-            let opening = self.opening(spec, &spec.uri, &machine_key, &identity);
+            let mut opening = self.opening(spec, &spec.uri, &machine_key, &identity);
+            if spec.uri.scheme() == "env" {
+                opening.variables = &no_logins;
+            }
             let mut provider = registry::open(&opening)?;
             // Within the other layers: what they say of a name says it of ours.
             if !spec.names.is_empty() {
@@ -157,6 +170,18 @@ impl Session {
         Ok(Stack {
             layers: specs.iter().map(open).collect::<Result<_>>()?,
         })
+    }
+
+    /// The process environment as a store holds it: what a login is given its credential by is no secret
+    /// of the environment.
+    fn variables_without_logins(&self, settings: &Settings) -> Vec<(OsString, OsString)> {
+        let logins = settings.credential_names();
+        let is_login = |variable: &OsString| logins.iter().any(|login| *variable == **login);
+        let variables = self.surroundings.variables.iter();
+        variables
+            .filter(|(name, _)| !is_login(name))
+            .cloned()
+            .collect()
     }
 
     /// What a provider is given to open a store.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::support::{Done, Sandbox};
+use crate::support::{Done, Sandbox, just_now};
 
 /// The two files of most tests.
 const SYNC: &str = "sync dotenv:.env dotenv:b.env";
@@ -60,7 +60,7 @@ fn a_plan_is_one_line_a_name_with_the_sides_where_they_are_named() {
     sandbox.write("b.env", "SAME=1\nLEFT=1\nRIGHT=3\nGONE=1\nBOTH=3\n");
     let done = sandbox.secrets(DIFF).ends(7);
     assert_eq!(
-        masked(&done.text()),
+        masked(&just_now(&done.text())),
         "\
 # dotenv:.env ↔ dotenv:b.env  (synced 0s ago)
 ! BOTH   ######## ≠ ########  changed in both
@@ -383,7 +383,7 @@ fn names_are_mapped_and_another_mapping_is_no_base() {
     sandbox.secrets(&format!("{mapped} --first")).succeeds();
     assert_eq!(sandbox.read("b.env"), "OTHER=1\nSHOP_A=1\nTHEIR_KEY=1\n");
     assert_eq!(sandbox.read(".env"), "A=1\nKEY=1\n");
-    sandbox.secrets(&mapped).succeeds().says("synced 0s ago");
+    sandbox.secrets(&mapped).succeeds().says("synced ");
     sandbox
         .secrets(&format!("{DIFF} --prefix SHOP_"))
         .ends(7)
@@ -742,4 +742,26 @@ fn a_file_that_vanished_and_is_made_anew_in_part_deletes_nothing_elsewhere() {
         .succeeds()
         .prints("2\n");
     assert_eq!(sandbox.read(".env"), "A=1\nB=2\nC=3\n");
+}
+
+#[test]
+fn what_a_login_is_given_its_credential_by_is_not_copied_from_the_process_environment() {
+    let sandbox = Sandbox::initialised();
+    let manifest = sandbox.read("secrets.toml")
+        + "mirrors = [\"hq\"]\n[stores.hq]\nuri = \"vault:secret/shop\"\naddresses = [\"https://127.0.0.1:1\"]\nauth = { method = \"approle\", role-id = \"r\", secret-id = \"env:APP_SECRET_ID\" }\n";
+    sandbox.write("secrets.toml", manifest);
+    sandbox.trust();
+    for store in ["env:?prefix=APP_", "env:"] {
+        sandbox
+            .secrets(&format!("push --store {store} dotenv:copy.env --yes"))
+            .env("APP_SECRET_ID", "login-canary")
+            .env("APP_NAME", "shop")
+            .succeeds()
+            .hides("login-canary");
+        assert!(
+            !sandbox.read("copy.env").contains("login-canary"),
+            "{store}"
+        );
+    }
+    assert!(sandbox.read("copy.env").contains("NAME=shop"));
 }

@@ -583,7 +583,8 @@ impl Provider for Each {
             limits: Limits {
                 value_bytes: Some(VALUE_BYTES),
                 name_bytes: self.place.name_bytes(),
-                concurrency: READS,
+                // Of calls at once; a read is one call, and has its own requests at once within it.
+                concurrency: WRITES,
             },
         }
     }

@@ -105,6 +105,12 @@ impl Answer {
             400 if self.says("check-and-set") => {
                 Error::new(ErrorKind::Conflict, "it was changed by someone else")
             }
+            400 if self.says("JSON input due to high complexity") => Error::unsupported(
+                "the server takes no document of so many secrets in one request",
+            )
+            .with_hint(
+                "keep each secret by itself, `?layout=each`; or raise the JSON limits of the server's listener",
+            ),
             400 if self.says("from non-versioned to versioned") => {
                 passing("the engine is being prepared")
             }
@@ -172,6 +178,14 @@ mod tests {
             headers: HeaderMap::new(),
             body: Zeroizing::new(body.as_bytes().to_vec()),
         }
+    }
+
+    #[test]
+    fn a_document_of_too_many_secrets_is_answered_with_what_to_do() {
+        let body = r#"{"errors":["refused JSON input due to high complexity: exceeded maximum number of strings"]}"#;
+        let error = answer(400, body).refusal(Sent::Write);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.hint().unwrap().contains("layout=each"));
     }
 
     #[test]

@@ -102,6 +102,9 @@ impl Each {
     }
 
     async fn change(&self, cx: &Ctx, change: &Change<'_>) -> Result<Option<Version>> {
+        if let Some(made) = self.create(cx, change).await {
+            return made;
+        }
         for round in 0..ROUNDS {
             match self.try_change(cx, change).await {
                 // Somebody else was faster: what was stated is looked at again.
@@ -119,6 +122,37 @@ impl Each {
     async fn try_change(&self, cx: &Ctx, change: &Change<'_>) -> Result<Option<Version>> {
         let path = self.kv.child(change.name.as_str());
         let state = self.kv.read(cx, &path, None).await?;
+        self.change_from(cx, change, &path, state).await
+    }
+
+    /// A secret that is said to be new is written at once where the engine is known: it refuses the write
+    /// if anything ever was there, and only then is it looked at.
+    async fn create(&self, cx: &Ctx, change: &Change<'_>) -> Option<Result<Option<Version>>> {
+        let new = change.when == Precondition::Absent && self.kv.guards_unseen();
+        let Op::Put(value) = change.op else {
+            return None;
+        };
+        if !new {
+            return None;
+        }
+        let mut fields = live(&State::Never);
+        if let Err(error) = fields.set(&self.field, value) {
+            return Some(Err(error));
+        }
+        match self.write(cx, change.name, &fields, &State::Never).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => None,
+            made => Some(made.map(Some)),
+        }
+    }
+
+    /// The change of what was found in this state.
+    async fn change_from(
+        &self,
+        cx: &Ctx,
+        change: &Change<'_>,
+        path: &str,
+        state: State,
+    ) -> Result<Option<Version>> {
         let value = match &state {
             State::Live(_, fields, _) => fields.get(&self.field),
             State::Never | State::Deleted(..) => None,
@@ -140,7 +174,7 @@ impl Each {
                 self.write(cx, change.name, &fields, &state).await.map(Some)
             }
             Op::Delete if value.is_none() => Ok(None),
-            Op::Delete => self.delete(cx, &path, &state).await.map(|()| None),
+            Op::Delete => self.delete(cx, path, &state).await.map(|()| None),
             Op::Restore => self
                 .restore(cx, change.name, &state, value.is_some())
                 .await

@@ -325,6 +325,12 @@ impl Kv {
             .ok_or_else(|| self.other_version())
     }
 
+    /// Whether a write can say, unseen, that nothing is there: the engine compares, and is the one it was
+    /// named as.
+    pub(crate) fn guards_unseen(&self) -> bool {
+        self.is_two() && self.checked.initialized()
+    }
+
     /// Before nothing is said to be there, or written there, for the first time: an engine of version 1
     /// answers to our paths as one of version 2 does, and would take our frame for a secret. One that
     /// may not be asked about is taken as it was named.

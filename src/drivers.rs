@@ -12,6 +12,7 @@ use secrets_platform::files;
 
 use crate::exit::{Exit, Failure, Result};
 use crate::manifest::trust;
+use crate::shell::quoted;
 use crate::variables;
 
 /// The attributes that name the drivers, in `.secrets/.gitattributes`.
@@ -235,14 +236,15 @@ fn program() -> Result<String> {
     Ok(quoted(text))
 }
 
-fn quoted(path: &str) -> String {
-    format!("'{}'", path.replace('\'', r"'\''"))
-}
-
 /// The path that was quoted; `None` for what is found by its name.
 fn unquoted(program: &str) -> Option<PathBuf> {
-    let inner = program.strip_prefix('\'')?.strip_suffix('\'')?;
-    Some(PathBuf::from(inner.replace(r"'\''", "'")))
+    let inner = program
+        .strip_prefix('\'')
+        .and_then(|p| p.strip_suffix('\''));
+    match inner {
+        Some(inner) => Some(PathBuf::from(inner.replace(r"'\''", "'"))),
+        None => program.contains('/').then(|| PathBuf::from(program)),
+    }
 }
 
 #[cfg(test)]

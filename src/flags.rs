@@ -109,16 +109,6 @@ impl Mapping {
         }
         Ok(Names::new(self.prefix.as_deref(), &rename)?)
     }
-
-    /// The same as arguments, for the command that resumes.
-    pub fn words(&self) -> Vec<String> {
-        let prefix = self
-            .prefix
-            .iter()
-            .map(|prefix| format!("--prefix {prefix}"));
-        let rename = self.rename.iter().map(|pair| format!("--rename {pair}"));
-        prefix.chain(rename).collect()
-    }
 }
 
 /// What of two stores is shown.

@@ -81,6 +81,7 @@ mod resolve;
 mod run;
 pub mod session;
 pub mod settings;
+mod shell;
 pub mod stack;
 mod suggest;
 pub mod surroundings;

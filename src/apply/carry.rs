@@ -158,14 +158,14 @@ fn again(error: &Error, write: &Write) -> Error {
 
 /// Notes what became of the writes, and all that the two agree on without one.
 ///
-/// # Errors
-/// If it cannot be noted. What was written is written; the next run finds it out again.
+/// The failure says that it could not be noted: what was written is written, and the next run finds it out
+/// again.
 pub(super) fn conclude(
     work: &Work,
     link: &mut Link,
     writes: Vec<Write>,
     answers: Vec<secrets_api::Result<Option<Version>>>,
-) -> Result<Vec<Outcome>> {
+) -> (Vec<Outcome>, Result<()>) {
     let mut notes = agreements(link);
     let mut outcomes = Vec::with_capacity(writes.len());
     for (write, answer) in writes.into_iter().zip(answers) {
@@ -198,8 +198,7 @@ pub(super) fn conclude(
             fate,
         });
     }
-    link.kept.note(notes)?;
-    Ok(outcomes)
+    (outcomes, link.kept.note(notes).map_err(Failure::from))
 }
 
 fn some(memory: Memory) -> Option<Memory> {

@@ -41,10 +41,7 @@ impl Write {
     pub(super) fn intent(&self) -> Memory {
         Memory {
             agreed: self.before.agreed.clone(),
-            intent: Some(Intent {
-                to: self.to,
-                fingerprint: self.fingerprint,
-            }),
+            intent: Some(Intent { to: self.to }),
         }
     }
 }

@@ -299,13 +299,10 @@ async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<bool> {
     let mut conflict = false;
     let mut failure = None;
     for ((link, writes), answers) in links.iter_mut().zip(prepared).zip(answers) {
-        match carry::conclude(work, link, writes, answers) {
-            Ok(outcomes) => {
-                conflict |= outcomes.iter().any(is_conflict);
-                link.outcomes.extend(outcomes);
-            }
-            Err(error) => failure = Some(error),
-        }
+        let (outcomes, noted) = carry::conclude(work, link, writes, answers);
+        conflict |= outcomes.iter().any(is_conflict);
+        link.outcomes.extend(outcomes);
+        failure = failure.or(noted.err());
     }
     work.links = links;
     match failure {

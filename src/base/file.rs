@@ -45,15 +45,8 @@ struct Entry {
     #[serde(default, skip_serializing_if = "is_empty")]
     versions: [Option<String>; 2],
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    writing: Option<Writing>,
-}
-
-/// A write under way: to which of `stores`, and what is to be there then.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Writing {
-    to: usize,
-    fingerprint: Option<String>,
+    /// A write under way: to which of `stores`.
+    writing: Option<usize>,
 }
 
 fn is_empty(versions: &[Option<String>; 2]) -> bool {
@@ -158,10 +151,7 @@ impl Entry {
         Self {
             fingerprint: memory.agreed.as_ref().map(|a| encode(a.fingerprint)),
             versions: [version(0), version(1)],
-            writing: memory.intent.map(|intent| Writing {
-                to: index(intent.to, swapped),
-                fingerprint: intent.fingerprint.map(encode),
-            }),
+            writing: memory.intent.map(|intent| index(intent.to, swapped)),
         }
     }
 
@@ -185,12 +175,8 @@ impl Entry {
         };
         let intent = match self.writing {
             None => None,
-            Some(Writing { to, fingerprint }) => Some(Intent {
+            Some(to) => Some(Intent {
                 to: Side::BOTH.into_iter().find(|s| index(*s, swapped) == to)?,
-                fingerprint: match fingerprint {
-                    None => None,
-                    Some(text) => Some(decode(&text)?),
-                },
             }),
         };
         Some(Memory { agreed, intent })

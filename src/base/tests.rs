@@ -60,9 +60,9 @@ fn memory(text: &str) -> Memory {
     }
 }
 
-fn intended(to: Side, fingerprint: Option<Fingerprint>) -> Memory {
+fn intended(to: Side) -> Memory {
     Memory {
-        intent: Some(Intent { to, fingerprint }),
+        intent: Some(Intent { to }),
         ..Memory::default()
     }
 }
@@ -70,14 +70,14 @@ fn intended(to: Side, fingerprint: Option<Fingerprint>) -> Memory {
 /// One of every kind of memory.
 fn memories() -> Vec<(Name, Option<Memory>)> {
     let writing = Memory {
-        intent: intended(Side::Left, Some(print("OTHER"))).intent,
+        intent: intended(Side::Left).intent,
         ..memory("WRITING")
     };
     let all = [
         ("AGREED", memory("AGREED")),
         ("WRITING", writing),
-        ("FIRST", intended(Side::Right, Some(print("FIRST")))),
-        ("REMOVING", intended(Side::Right, None)),
+        ("FIRST", intended(Side::Right)),
+        ("REMOVING", intended(Side::Right)),
     ];
     all.map(|(text, memory)| (name(text), Some(memory))).into()
 }
@@ -96,7 +96,6 @@ fn mirrored(base: &Base) -> Base {
         }),
         intent: memory.intent.map(|intent| Intent {
             to: intent.to.other(),
-            ..intent
         }),
     };
     base.iter().map(|(n, m)| (n.clone(), mirror(m))).collect()

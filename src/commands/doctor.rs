@@ -3,6 +3,8 @@
 use secrets_api::Guard;
 use serde_json::{Value, json};
 
+#[cfg(feature = "local")]
+use crate::drivers;
 use crate::exit::{Exit, Failure, Result};
 use crate::identity;
 use crate::printer::printable;
@@ -36,6 +38,8 @@ impl Args {
             return policies(session);
         }
         let mut findings = vec![manifest(session), own_identity(session)];
+        #[cfg(feature = "local")]
+        findings.extend(git(session));
         // What is wrong with the environment is a finding too, not the end.
         match session.settings() {
             Err(failure) => findings.push(Finding {
@@ -201,6 +205,31 @@ fn own_identity(session: &Session) -> Finding {
         }
     }
     finding
+}
+
+/// Whether git merges the encrypted store by name in this clone, where there is one.
+#[cfg(feature = "local")]
+fn git(session: &Session) -> Option<Finding> {
+    let root = Project::discover(&session.surroundings).ok()?.root;
+    if !drivers::is_repository(&root) || !session.local_folder(&root).exists() {
+        return None;
+    }
+    let mut finding = Finding {
+        part: "git".into(),
+        facts: Vec::new(),
+        problems: Vec::new(),
+    };
+    match drivers::are_installed(&root) {
+        Ok(true) => finding
+            .facts
+            .push(("merges and shows".into(), ".secrets/*.age by name".into())),
+        Ok(false) => finding.problems.push((
+            "git would not merge .secrets/*.age by name in this clone".into(),
+            Some("`secrets git install`".into()),
+        )),
+        Err(failure) => finding.problems.push((failure.message, failure.hint)),
+    }
+    Some(finding)
 }
 
 /// What was found about one store, and whether it answered.

@@ -18,7 +18,7 @@ use crate::plan::{self, Agreed, Memory, Present, Rules, Seen, Side, Sides};
 use crate::printer::{Printer, printable};
 use crate::session::Session;
 use crate::settings::Project;
-use crate::sync::request::quoted;
+use crate::shell::quoted;
 
 /// Have git merge and show the encrypted store by name
 #[derive(Debug, clap::Args)]

@@ -85,13 +85,10 @@ fn some_side() -> impl Strategy<Value = Side> {
 
 fn some_memory() -> impl Strategy<Value = Memory> {
     let agreed = option::weighted(0.7, (0..3u32, some_version(), some_version()));
-    let intent = option::weighted(0.3, (some_side(), option::of(0..3u32)));
+    let intent = option::weighted(0.3, some_side());
     (agreed, intent).prop_map(|(agreed, intent)| Memory {
         agreed: agreed.and_then(|(value, left, right)| agreement(value, left, right).agreed),
-        intent: intent.map(|(to, value)| Intent {
-            to,
-            fingerprint: value.map(print),
-        }),
+        intent: intent.map(|to| Intent { to }),
     })
 }
 
@@ -246,13 +243,7 @@ fn shown(step: &Step) -> Sides<Option<Fingerprint>> {
 /// What is noted before a write.
 fn announce(base: &mut Base, step: &Step, to: Side) {
     let memory = base.entry(step.name.clone()).or_default();
-    memory.intent = Some(Intent {
-        to,
-        fingerprint: match step.action {
-            Action::Delete { .. } => None,
-            _ => step.seen.of(to.other()).fingerprint(),
-        },
-    });
+    memory.intent = Some(Intent { to });
 }
 
 /// What is noted after all writes.
@@ -301,7 +292,6 @@ impl Mirrored for Memory {
             }),
             intent: self.intent.map(|intent| Intent {
                 to: intent.to.other(),
-                ..intent
             }),
         }
     }

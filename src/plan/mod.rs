@@ -214,8 +214,6 @@ pub struct Agreed {
 pub struct Intent {
     /// The side that was to be written.
     pub to: Side,
-    /// What was to be there: a value, or (`None`) nothing.
-    pub fingerprint: Option<Fingerprint>,
 }
 
 /// What is remembered of one name.

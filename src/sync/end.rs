@@ -7,6 +7,9 @@ use crate::exit::{Exit, Failure, Result};
 use crate::plan::{Action, Seen, Step};
 use crate::printer::{Printer, counted};
 
+/// So many names are told of what failed alike; of more only how many there are.
+const MOST_NAMED: usize = 3;
+
 /// Says what became of it. `ran` is whether it went as far as writing, `again` the command that
 /// resumes.
 ///
@@ -98,6 +101,8 @@ fn say_done(printer: &Printer, work: &Work) -> usize {
 /// Says what was not written, and why; how many that are.
 fn say_left(printer: &Printer, work: &Work, link: &Link, first: &mut Option<Failure>) -> usize {
     let mut left = 0;
+    // What failed alike is said once: a batch has one fate.
+    let mut alike = BTreeMap::<[&str; 3], Vec<&str>>::new();
     for outcome in &link.outcomes {
         let Some(failure) = outcome.fate.failure() else {
             continue;
@@ -109,11 +114,17 @@ fn say_left(printer: &Printer, work: &Work, link: &Link, first: &mut Option<Fail
             _ if outcome.removal => "not removed",
             _ => "not written",
         };
-        printer.warn(format!(
-            "{} in {}: {what}: {}",
-            outcome.name, outcome.store, failure.message
-        ));
+        let said = [outcome.store.as_str(), what, failure.message.as_str()];
+        alike.entry(said).or_default().push(outcome.name.as_str());
         keep_first(first, failure);
+    }
+    for ([store, what, why], names) in alike {
+        let names = match names.as_slice() {
+            few if few.len() <= MOST_NAMED => few.join(", "),
+            [one, rest @ ..] => format!("{one} and {} more", rest.len()),
+            [] => continue,
+        };
+        printer.warn(format!("{names} in {store}: {what}: {why}"));
     }
     if let Some((side, failure)) = &link.failed {
         let label = &work.party(link, *side).label;

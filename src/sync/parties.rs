@@ -11,6 +11,7 @@ use crate::exit::{Failure, Result};
 use crate::flags::{Globals, Mapping};
 use crate::identity;
 use crate::layers::names::Renamed;
+use crate::manifest::trust;
 use crate::plan::{Direction, Rules, Side, Sides};
 use crate::registry::{self, Reach};
 use crate::session::Session;
@@ -276,7 +277,7 @@ fn identity(party: &Party, around: &Surroundings, mapping: &str) -> String {
             if spec.uri.scheme() == "aws"
                 && let Some(value) = around.text(variable).filter(lasting)
             {
-                add(&format!("{variable}={value}"));
+                add(&trust::digest(&[variable.to_owned(), value.to_owned()]));
             }
         }
         add(&spec.names.identity());

@@ -16,6 +16,7 @@ use crate::flags::{Choice, Consent, Mapping, Merge, Reveal};
 use crate::plan::{Direction, Rules};
 use crate::session::Session;
 use crate::settings::names;
+use crate::shell::quoted;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -134,34 +135,5 @@ impl Request<'_> {
         words.extend(set.map(|(_, flag)| (*flag).to_owned()));
         let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         quoted.join(" ")
-    }
-}
-
-/// A word as a POSIX shell takes it for itself.
-pub fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_is_quoted_where_a_shell_would_read_more_into_it() {
-        for (word, expected) in [
-            ("dotenv:.env", "dotenv:.env"),
-            ("A=B,C", "A=B,C"),
-            ("", "''"),
-            ("DB_*", "'DB_*'"),
-            ("aws:x?region=a&layout=each", "'aws:x?region=a&layout=each'"),
-            ("it's", r"'it'\''s'"),
-            ("~/x", "'~/x'"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
     }
 }

@@ -216,3 +216,13 @@ fn what_git_never_asks_is_refused_kindly() {
         .ends(1)
         .says("no age file");
 }
+
+#[test]
+fn doctor_says_that_a_clone_lacks_the_drivers() {
+    let sandbox = repository();
+    sandbox.secrets("doctor").succeeds();
+    git(&sandbox, "config --local --unset merge.secrets.driver").succeeds();
+    let done = sandbox.secrets("doctor").ends(7);
+    let shown = format!("{}{}", done.text(), done.err);
+    assert!(shown.contains("secrets git install"), "{shown}");
+}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Done, SECRETS, Sandbox};
+use crate::support::{Done, SECRETS, Sandbox, just_now};
 
 /// A project with an encrypted store, whose `dev` is read from `.env` and has these mirrors.
 fn mirrored(mirrors: &str) -> Sandbox {
@@ -265,7 +265,7 @@ fn status_is_a_table_of_environments_and_stores_and_ends_with_7_on_drift() {
     ends(&sandbox, "push --yes", 0);
     let done = ends(&sandbox, "status", 0);
     assert_eq!(
-        done.text(),
+        just_now(&done.text()),
         "\
 ENVIRONMENT  STORE                ROLE    SECRETS  SYNCED  STATE
 dev          dotenv:.env          source  2

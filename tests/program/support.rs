@@ -267,3 +267,10 @@ impl Done {
         self
     }
 }
+
+/// A text in which a few seconds ago is just now: a busy machine takes them.
+pub fn just_now(text: &str) -> String {
+    (1..10).fold(text.to_owned(), |text, n| {
+        text.replace(&format!("{n}s ago"), "0s ago")
+    })
+}

@@ -226,17 +226,15 @@ fn a_deletion_that_is_preferred_is_passed_on_only_if_deletions_were_asked_for() 
 #[test]
 fn what_a_killed_run_was_to_write_is_no_agreement_when_the_other_side_has_moved_on() {
     let to = Side::Right;
-    let cut = |fingerprint| Memory {
-        intent: Some(Intent { to, fingerprint }),
+    let cut = Memory {
+        intent: Some(Intent { to }),
         ..agreement(1, THEN, THEN)
     };
-    let wrote = cut(Some(print(2)));
-    let action = decide_by(&wrote, &there(3, Some(3)), &changed(), &deleting());
+    let action = decide_by(&cut, &there(3, Some(3)), &changed(), &deleting());
     assert_eq!(action, Some(Action::Conflict(Why::BothChanged)));
-    let action = decide_by(&wrote, &there(2, Some(3)), &changed(), &rules());
+    let action = decide_by(&cut, &there(2, Some(3)), &changed(), &rules());
     assert_eq!(action, Some(Action::Agree));
-    let removed = cut(None);
-    let action = decide_by(&removed, &there(3, Some(3)), &Seen::Absent, &deleting());
+    let action = decide_by(&cut, &there(3, Some(3)), &Seen::Absent, &deleting());
     let why = Why::DeletedAndChanged(to);
     assert_eq!(action, Some(Action::Conflict(why)));
 }
@@ -245,10 +243,7 @@ fn what_a_killed_run_was_to_write_is_no_agreement_when_the_other_side_has_moved_
 #[test]
 fn a_value_put_back_in_the_source_of_a_killed_run_is_not_copied_over() {
     let memory = Memory {
-        intent: Some(Intent {
-            to: Side::Right,
-            fingerprint: Some(print(2)),
-        }),
+        intent: Some(Intent { to: Side::Right }),
         ..agreement(1, THEN, THEN)
     };
     let action = decide_by(&memory, &untouched(), &there(3, Some(3)), &deleting());

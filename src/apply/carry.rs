@@ -122,16 +122,22 @@ async fn one_layer(
                 .collect(),
         };
     }
-    let calls = batch.iter().map(|write| async move {
+    let calls = batch.iter().enumerate().map(|(index, write)| async move {
         let answer = provider.write(cx, None, &[write.change()]).await;
         progress.made(1);
-        let item = answer.map(|mut written| written.items.pop())?;
-        item.unwrap_or_else(|| Err(unanswered(party, layer, write)))
+        let item = answer.map(|mut written| written.items.pop());
+        let item =
+            item.and_then(|item| item.unwrap_or_else(|| Err(unanswered(party, layer, write))));
+        (index, item)
     });
-    // One call each, as many at once as the store takes: the next starts as soon as one is answered.
+    // One call each, as many at once as the store takes: the next starts as soon as one is answered, and
+    // a slow one holds no other up.
     let calls: Vec<_> = calls.collect();
     let limit = can.limits.concurrency.max(1);
-    stream::iter(calls).buffered(limit).collect().await
+    let answers = stream::iter(calls).buffer_unordered(limit);
+    let mut answers: Vec<_> = answers.collect().await;
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 fn unanswered(party: &Party, layer: usize, write: &Write) -> Error {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use secrets_api::{Change, Ctx, Lookup, Name, Op, Precondition, Provider, SecretValue, Select};
 
-use super::prepare::{Write, seen};
+use super::look::seen;
+use super::prepare::Write;
 use super::{Link, Work};
 use crate::exit::{Exit, Failure, Result};
 

@@ -4,6 +4,7 @@
 //! | where | what |
 //! | --- | --- |
 //! | `observe` | what is in the stores, values and all |
+//! | `look` | observes all parties, asks about deletions and doubts, plans |
 //! | `prepare` | from a plan to writes: which layer, in which form, guarded by what; refusals before the first write |
 //! | `keep` | values that are about to be replaced where no history keeps them |
 //! | `carry` | the writes themselves, noted before and after |
@@ -13,6 +14,7 @@
 
 mod carry;
 mod keep;
+mod look;
 mod observe;
 mod prepare;
 mod run;
@@ -23,8 +25,9 @@ use crate::stack::Stack;
 
 pub use carry::{Fate, Outcome};
 pub use keep::Keeper;
+pub use look::{look, look_at_all};
 pub use observe::{Held, Observed, observe};
-pub use run::{Desk, Progress, Verdict, check, look, look_at_all, run};
+pub use run::{Desk, Progress, Verdict, check, run};
 
 /// One side of a sync: a store, or the layers of an environment.
 #[derive(Debug)]

@@ -4,7 +4,8 @@
 use secrets_api::{Change, Name, Op, Precondition, SecretValue, Version};
 
 use super::observe::Held;
-use super::{Link, Observed, Work};
+use super::look::seen;
+use super::{Link, Work};
 use crate::exit::{Exit, Failure, Result};
 use crate::plan::{Action, Fingerprint, Intent, Memory, Side, Step};
 
@@ -137,9 +138,4 @@ fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
             .unwrap_or_default(),
         was_agreed: step.agreed.is_some() && step.agreed == step.seen.of(to).fingerprint(),
     }))
-}
-
-/// What was seen of one side of a link.
-pub(super) fn seen<'a>(work: &'a Work, link: &Link, side: Side) -> Option<&'a Observed> {
-    work.observed[*link.sides.of(side)].as_ref()
 }

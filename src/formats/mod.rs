@@ -131,11 +131,10 @@ impl FromStr for Format {
 pub fn parser() -> impl clap::builder::TypedValueParser<Value = Format> {
     use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
     let known = FORMATS.iter().filter(|(name, _)| *name != "dotenv:DIALECT");
-    let mut names: Vec<PossibleValue> = known
-        .map(|(name, about)| PossibleValue::new(*name).help(*about))
-        .collect();
+    let names = known.map(|(name, about)| PossibleValue::new(*name).help(*about));
     #[cfg(feature = "dotenv")]
-    names.extend(Dialect::names().map(|name| PossibleValue::new(format!("dotenv:{name}"))));
+    let names =
+        names.chain(Dialect::names().map(|name| PossibleValue::new(format!("dotenv:{name}"))));
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Format>())
 }
 

@@ -7,4 +7,5 @@ pub mod end;
 pub mod json;
 pub mod parties;
 pub mod request;
+pub mod sameness;
 pub mod show;

@@ -405,3 +405,21 @@ fn nothing_is_asked_with_no_input_nor_in_a_dry_run_and_no_is_no() {
     assert!(shown.contains("nothing was changed"), "{shown}");
     assert_eq!(sandbox.read("b.env"), "A=right1\nB=right2\nC=right3\n");
 }
+
+#[test]
+fn a_push_draws_how_far_it_is_and_leaves_no_trace_of_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.env", "ONE=1\nTWO=2\nTHREE=3\n");
+    sandbox.write("to/other.env", "");
+    // Somebody else is writing there, until the bar is seen.
+    let folder = std::fs::File::open(sandbox.project().join("to")).unwrap();
+    folder.lock().unwrap();
+    let unlock = || folder.unlock().unwrap();
+    let push = format!("{SECRETS} push --store dotenv:a.env dotenv:to/b.env --yes");
+    let shown = talk(&sandbox, &push, vec![("0/3", Box::new(unlock), "")]);
+    let drawn = shown.rfind("0/3").unwrap();
+    // The line is wiped before what is left on the screen is said.
+    let wiped = shown.rfind("\r\u{1b}[2K").unwrap();
+    let said = shown.find("3 secrets written to dotenv:to/b.env").unwrap();
+    assert!(drawn < wiped && wiped < said, "{shown:?}");
+}

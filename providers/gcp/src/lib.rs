@@ -37,8 +37,8 @@
 
 mod failure;
 mod inspect;
+mod known;
 mod login;
-mod newest;
 mod payload;
 mod place;
 mod proxy;

@@ -14,7 +14,7 @@ use secrets_api::{
 use secrets_net::spread;
 
 use crate::failure::{self, Failed};
-use crate::newest::Newest;
+use crate::known::Known;
 use crate::place::{Entry, Place, last_part};
 use crate::session::{Link, Session, ask};
 use crate::{inspect, payload};
@@ -40,7 +40,7 @@ pub(crate) const MARK: &str = "secrets-removed";
 pub(crate) struct Store {
     pub(crate) place: Place,
     pub(crate) link: Link,
-    pub(crate) newest: Newest,
+    pub(crate) known: Known,
 }
 
 /// One entry of the store, from a list.
@@ -65,7 +65,7 @@ impl Store {
         Ok(Self {
             place,
             link,
-            newest: Newest::default(),
+            known: Known::default(),
         })
     }
 
@@ -178,7 +178,7 @@ impl Store {
     ) -> Result<Option<SecretVersion>, Failed> {
         let told = self.version(cx, session, name, LATEST).await?;
         let number = told.as_ref().map_or(0, |version| number(&version.name));
-        match self.newest.later_than(name, number) {
+        match self.known.later_than(name, number) {
             None => Ok(told),
             Some(later) => self.version(cx, session, name, &later.to_string()).await,
         }
@@ -220,7 +220,7 @@ impl Store {
             Lookup::Absent => None,
         };
         let number = version.map_or(0, |version| number(version.as_str()));
-        match self.newest.later_than(name, number) {
+        match self.known.later_than(name, number) {
             None => Ok(told),
             Some(later) => self.look(cx, session, name, &later.to_string()).await,
         }
@@ -422,7 +422,11 @@ impl Provider for Store {
         }
         let session = self.session(cx).await?;
         let (entries, foreign) = match what {
-            Select::All => self.entries(cx, &session).await?,
+            Select::All => {
+                let (entries, foreign) = self.entries(cx, &session).await?;
+                self.known.listed(entries.iter().map(|entry| &entry.name));
+                (entries, foreign)
+            }
             Select::Names(names) => {
                 return Ok(Snapshot {
                     items: self.looks(cx, &session, names).await?,

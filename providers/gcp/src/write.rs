@@ -73,8 +73,8 @@ impl Store {
         }
     }
 
-    /// Adds a version; where there is no secret yet, creates it first. That it has come to be meanwhile
-    /// is as good.
+    /// Adds a version; where there is no secret yet, creates it first: unasked where a list did not show
+    /// it. That it has come to be meanwhile is as good.
     async fn put(
         &self,
         cx: &Ctx,
@@ -82,10 +82,12 @@ impl Store {
         name: &Name,
         value: &SecretValue,
     ) -> Result<Version, Failed> {
-        match self.add(cx, session, name, value).await {
-            // It was refused for certain: adding once more is no second sending.
-            Err(failed) if failed.is(Code::NotFound) => {}
-            added => return added.map(|version| named(&version)),
+        if !self.known.is_new(name) {
+            match self.add(cx, session, name, value).await {
+                // It was refused for certain: adding once more is no second sending.
+                Err(failed) if failed.is(Code::NotFound) => {}
+                added => return added.map(|version| named(&version)),
+            }
         }
         match self.create(cx, session, name).await {
             Err(failed) if !failed.is(Code::AlreadyExists) => return Err(failed),
@@ -115,7 +117,7 @@ impl Store {
             Err(failed) if failed.is(Code::InvalidArgument) => return Err(self.altered(failed)),
             added => added?,
         };
-        self.newest.made(name, number(&added.name));
+        self.known.made(name, number(&added.name));
         if !added.client_specified_payload_checksum {
             // It is there, and nobody has checked that it is what we sent: reading back will.
             let message = format!(

@@ -50,6 +50,31 @@ fn a_change_of_what_is_there_is_one_request_and_a_new_secret_three() {
 }
 
 #[test]
+fn a_new_secret_is_two_requests_after_a_list_that_did_not_show_it() {
+    let fake = Gcp::plain();
+    fake.plant(PARENT, &[("A", b"a")]);
+    let store = open_at(&fake, "gcp:shop");
+    block_on(store.read(&cx(), Select::All)).unwrap();
+    let create = "POST /v1/projects/shop/secrets".to_owned();
+    let add = |name: &str| format!("POST /v1/projects/shop/secrets/{name}:addVersion");
+    for (name, wanted) in [
+        ("A", vec![add("A")]),
+        ("B", vec![create.clone(), add("B")]),
+        ("B", vec![add("B")]),
+    ] {
+        fake.server().forget();
+        block_on(put(&*store, name, b"b")).unwrap();
+        assert_eq!(requests(&fake.server().log()), wanted);
+    }
+    // Somebody else was faster: a version is added to what is there.
+    fake.plant(PARENT, &[("C", b"c")]);
+    fake.server().forget();
+    let version = block_on(put(&*store, "C", b"b")).unwrap();
+    assert_eq!(version.unwrap().as_str(), "2");
+    assert_eq!(requests(&fake.server().log()), [create, add("C")]);
+}
+
+#[test]
 fn a_secret_that_another_tool_has_made_empty_is_filled() {
     let fake = Gcp::plain();
     fake.plant_empty(PARENT, "A");

@@ -20,6 +20,9 @@ const ATTRIBUTES: &str = "*.age -text merge=secrets diff=secrets";
 /// The same as it was before there were drivers.
 const OLD_ATTRIBUTES: &str = "*.age -text";
 
+/// How a shell calls us where it finds us by name.
+const BY_NAME: &str = "secrets";
+
 /// The setting that says how git merges.
 const MERGE: &str = "merge.secrets.driver";
 /// The setting that says how git shows.
@@ -92,32 +95,40 @@ pub fn is_repository(root: &Path) -> bool {
     root.ancestors().any(|folder| folder.join(".git").exists())
 }
 
-/// Whether git will use the drivers here, and they are still where they were.
+/// Whether git will use the drivers here: this clone's configuration is as `install` makes it, the program
+/// can still be called, and no attribute says otherwise.
 ///
 /// # Errors
 /// If git cannot be run, or refuses this repository.
 pub fn are_installed(root: &Path) -> Result<bool> {
     let now = configured(root)?;
-    let can_run = |value: Option<String>, words: &str| {
-        let program = value.as_deref().and_then(|value| value.strip_suffix(words));
-        program.is_some_and(|program| unquoted(program).is_none_or(|path| path.is_file()))
+    let show = now.get(SHOW);
+    let Some(program) = show.and_then(|value| value.strip_suffix(SHOW_WORDS)) else {
+        return Ok(false);
     };
-    let (merge, show) = (now.get(MERGE), now.get(SHOW).cloned());
-    Ok(
-        can_run(merge.map(|value| value.replace("%%", "%")), MERGE_WORDS)
-            && can_run(show, SHOW_WORDS)
-            && attributes(root)?.is_none(),
-    )
+    let wanted = settings(program);
+    let as_installed = wanted
+        .iter()
+        .all(|(name, value)| now.get(*name) == Some(value));
+    Ok(as_installed && can_be_called(program) && are_assigned(root)?)
+}
+
+/// Whether git gives the drivers to a document, by all the attributes that it knows.
+fn are_assigned(root: &Path) -> Result<bool> {
+    let words = "check-attr -z merge diff text -- .secrets/dev.age";
+    let output = git(root, &words.split(' ').collect::<Vec<_>>())?;
+    if !output.status.success() {
+        return Err(refusal(&output));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Path, attribute and value, three by three.
+    let fields: Vec<&str> = text.split('\0').collect();
+    let values = fields.iter().skip(2).step_by(3);
+    Ok(values.eq(&["secrets", "secrets", "unset"]))
 }
 
 fn attributes_file(root: &Path) -> PathBuf {
     root.join(".secrets/.gitattributes")
-}
-
-/// The attributes as they have to be, if they are not.
-fn attributes(root: &Path) -> Result<Option<String>> {
-    let now = files::read(&attributes_file(root))?;
-    with_attributes(now.as_ref().map_or(&[], |now| &now.bytes)).map_err(Failure::from)
 }
 
 /// The attributes with the drivers named; `None` if they are already.
@@ -164,10 +175,36 @@ pub fn install(root: &Path) -> Result<bool> {
         )
         .with_hint("remove it, then `secrets git install`"));
     }
-    let program = program()?;
+    let configured = configure(root)?;
+    let options = files::Options {
+        mode_if_new: 0o644,
+        ..files::Options::default()
+    };
+    let assigned = files::update(&file, &options, |now| {
+        let wanted = with_attributes(now.map_or(&[], |now| &now.bytes))?;
+        Ok(match wanted {
+            None => (files::Edit::Keep, false),
+            Some(text) => (
+                files::Edit::Replace(Zeroizing::new(text.into_bytes())),
+                true,
+            ),
+        })
+    })?;
+    if !are_assigned(root)? {
+        return Err(Failure::new(
+            Exit::Failed,
+            "other attributes keep git from using the drivers for .secrets/*.age",
+        )
+        .with_hint("see which: `git check-attr -a .secrets/dev.age`; they are in .secrets/.gitattributes or .git/info/attributes"));
+    }
+    Ok(configured || assigned)
+}
+
+/// Puts the commands into the clone's configuration. Whether anything was changed.
+fn configure(root: &Path) -> Result<bool> {
     let now = configured(root)?;
     let mut changed = false;
-    for (name, value) in settings(&program) {
+    for (name, value) in settings(&program()?) {
         if now.get(name) == Some(&value) {
             continue;
         }
@@ -177,35 +214,25 @@ pub fn install(root: &Path) -> Result<bool> {
         }
         changed = true;
     }
-    if attributes(root)?.is_some() {
-        let options = files::Options {
-            mode_if_new: 0o644,
-            ..files::Options::default()
-        };
-        files::update(&file, &options, |now| {
-            let wanted = with_attributes(now.map_or(&[], |now| &now.bytes))?;
-            Ok(match wanted {
-                None => (files::Edit::Keep, ()),
-                Some(text) => (files::Edit::Replace(Zeroizing::new(text.into_bytes())), ()),
-            })
-        })?;
-        changed = true;
-    }
     Ok(changed)
 }
 
-/// The folders of the repository that have an encrypted store, `top` being its own: that one alone, if
-/// it has one.
-pub fn stores(top: &Path) -> Vec<PathBuf> {
-    const TEAM: &str = ".secrets/recipients.toml";
-    if top.join(TEAM).is_file() {
-        return vec![top.to_owned()];
-    }
+/// The list of people that every encrypted store has.
+const TEAM: &str = ".secrets/recipients.toml";
+
+/// Whether there is an encrypted store in this folder.
+pub fn has_store(root: &Path) -> bool {
+    root.join(TEAM).is_file()
+}
+
+/// The folders below `top`, the repository's own, that have an encrypted store.
+pub fn stores_below(top: &Path) -> Vec<PathBuf> {
     let Ok(listed) = git(top, &["ls-files", "-z", "--", &format!("*/{TEAM}")]) else {
         return Vec::new();
     };
-    let text = String::from_utf8_lossy(&listed.stdout);
-    let folders = text.split('\0').filter_map(|path| path.strip_suffix(TEAM));
+    let paths = listed.stdout.split(|byte| *byte == 0);
+    let paths = paths.filter_map(|path| std::str::from_utf8(path).ok());
+    let folders = paths.filter_map(|path| path.strip_suffix(TEAM));
     folders.map(|folder| top.join(folder)).collect()
 }
 
@@ -219,13 +246,8 @@ fn program() -> Result<String> {
                 format!("this program's path is not known: {e}"),
             )
         })?;
-    let path = std::env::var_os(variables::PATH).unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join("secrets"))
-        .find(|candidate| candidate.is_file());
-    if found.and_then(|found| found.canonicalize().ok()) == Some(own.clone()) {
-        return Ok("secrets".to_owned());
+    if on_path().and_then(|found| found.canonicalize().ok()) == Some(own.clone()) {
+        return Ok(BY_NAME.to_owned());
     }
     let text = own.to_str().ok_or_else(|| {
         Failure::new(
@@ -234,6 +256,23 @@ fn program() -> Result<String> {
         )
     })?;
     Ok(quoted(text))
+}
+
+/// What a shell finds by our name.
+fn on_path() -> Option<PathBuf> {
+    let path = std::env::var_os(variables::PATH)?;
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(BY_NAME))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Whether what `program` named is still there.
+fn can_be_called(program: &str) -> bool {
+    match unquoted(program) {
+        Some(path) => path.is_file(),
+        None => program == BY_NAME && on_path().is_some(),
+    }
 }
 
 /// The path that was quoted; `None` for what is found by its name.

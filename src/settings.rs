@@ -111,6 +111,17 @@ fn place_of(scheme: &str, location: &str) -> String {
     }
 }
 
+/// Who names the layers' addresses.
+#[derive(Debug, Clone, Copy)]
+enum Whence {
+    /// The command line: the user's own word.
+    Typed,
+    /// The manifest, as what an environment is read from.
+    Source,
+    /// The manifest, as what an environment is copied to.
+    Mirror,
+}
+
 /// What a run works on.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -201,9 +212,12 @@ impl Settings {
         let project = Project::discover(surroundings)?;
         let environment = project.environment(globals, surroundings)?;
         let layers = layers(&project, &environment, globals, surroundings)?;
-        // An address on the command line is the user's own word; all else comes from the manifest.
-        let typed = !globals.store.is_empty();
-        Self::of_layers(project, environment, layers, typed, globals, surroundings)
+        let whence = if globals.store.is_empty() {
+            Whence::Source
+        } else {
+            Whence::Typed
+        };
+        Self::of_layers(project, environment, layers, whence, globals, surroundings)
     }
 
     /// The same for one of the environment's mirrors in place of its source.
@@ -219,15 +233,16 @@ impl Settings {
         let project = Project::discover(surroundings)?;
         let layers = vec![layer(&project, mirror, environment)?];
         let environment = environment.to_owned();
-        Self::of_layers(project, environment, layers, false, globals, surroundings)
+        let whence = Whence::Mirror;
+        Self::of_layers(project, environment, layers, whence, globals, surroundings)
     }
 
-    /// All that hangs on the layers. `typed`: their addresses were given on the command line.
+    /// All that hangs on the layers.
     fn of_layers(
         project: Project,
         environment: String,
         mut layers: Vec<LayerSpec>,
-        typed: bool,
+        whence: Whence,
         globals: &Globals,
         surroundings: &Surroundings,
     ) -> Result<Self> {
@@ -236,8 +251,13 @@ impl Settings {
         let trusted = record.covers(&claims, surroundings.text(variables::TRUST));
         let needs_trust = |layer: &LayerSpec| {
             let named = !layer.label.contains(':');
-            let typed = typed && !named;
-            !typed && (named || trust::uri_needs_trust(&layer.uri, &layer.root))
+            let (uri, environment) = (&layer.uri, &layer.environment);
+            named
+                || match whence {
+                    Whence::Typed => false,
+                    Whence::Source => trust::source_needs_trust(uri, environment, &layer.root),
+                    Whence::Mirror => true,
+                }
         };
         if project.found.is_some() && !trusted && layers.iter().any(needs_trust) {
             return Err(trust::untrusted(
@@ -494,14 +514,19 @@ fn protect(layers: &mut [LayerSpec], project: &Project, environment: &str) -> Re
     }
     let chosen = environments.get(environment).is_some_and(|e| e.protected);
     for layer in layers {
-        layer.protected = if chosen {
-            Some(environment.to_owned())
-        } else if protected.is_empty() {
-            None
+        let readers: Vec<&String> = if protected.is_empty() {
+            Vec::new()
         } else {
             let store = layer.canonical();
-            let reader = protected.iter().find(|(read, _)| overlap(read, &store));
-            reader.map(|(_, name)| (*name).clone())
+            let reads = protected.iter().filter(|(read, _)| overlap(read, &store));
+            reads.map(|(_, name)| *name).collect()
+        };
+        // Of a mirror that only another one reads, that one is told of.
+        layer.protected = match readers.first() {
+            Some(other) if !(chosen && readers.iter().any(|r| *r == environment)) => {
+                Some((*other).clone())
+            }
+            _ => chosen.then(|| environment.to_owned()),
         };
     }
     Ok(())

@@ -15,6 +15,9 @@ use crate::exit::{Exit, Failure, Result};
 use crate::manifest::Encoding;
 use crate::settings::{LayerSpec, Settings};
 
+/// What is said of a write that nothing guards.
+pub const UNGUARDED: &str = "unguarded: a change made meanwhile by someone else is overwritten";
+
 /// One opened store.
 #[derive(Debug)]
 pub struct Layer {
@@ -212,19 +215,26 @@ impl Stack {
             .any(|l| self.layers[l].spec.protected.is_some())
     }
 
-    /// What a person is told about a write to these layers before it, never in silence: that another
-    /// environment, a protected one, reads them; that one cannot tell a change made meanwhile by
-    /// someone else. Empty where there is nothing to tell.
-    pub fn caution(&self, layers: impl IntoIterator<Item = usize> + Clone) -> String {
-        let other = layers.clone().into_iter().find_map(|l| {
-            let spec = &self.layers[l].spec;
-            spec.protected.as_ref().filter(|p| **p != spec.environment)
-        });
+    /// Another environment than the layer's own, a protected one, that reads this layer.
+    pub fn protector(&self, layer: usize) -> Option<&str> {
+        let spec = &self.layers[layer].spec;
+        let protected = spec.protected.as_deref();
+        protected.filter(|p| *p != spec.environment)
+    }
+
+    /// What a person is told about writes, by layer and with what guards them, before they are made and
+    /// never in silence: that another environment, a protected one, reads the layer; that one cannot
+    /// tell a change made meanwhile by someone else. Empty where there is nothing to tell.
+    pub fn caution(&self, writes: impl IntoIterator<Item = (usize, Precondition)>) -> String {
+        let (mut other, mut unguarded) = (None, false);
+        for (layer, when) in writes {
+            other = other.or_else(|| self.protector(layer));
+            unguarded |= when == Precondition::Unguarded;
+        }
         let mut caution =
             other.map_or_else(String::new, |p| format!(" (protected: {p} reads it too)"));
-        let unguarded = |l: usize| self.layers[l].provider.capabilities().guard == Guard::None;
-        if layers.into_iter().any(unguarded) {
-            caution += " (unguarded: a change made meanwhile by someone else is overwritten)";
+        if unguarded {
+            caution += &format!(" ({UNGUARDED})");
         }
         caution
     }
@@ -391,5 +401,82 @@ impl Stack {
             op: Op::Put(value),
             when,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrets_api::StoreUri;
+    use secrets_memory::Memory;
+
+    use super::*;
+    use crate::layers::TIMEOUT;
+    use crate::layers::names::Names;
+
+    /// One layer of `dev` that guards so much, for whose sake `protected` asks first.
+    fn stack(guard: Guard, protected: Option<&str>) -> Stack {
+        let can = secrets_api::Capabilities {
+            guard,
+            ..Memory::CAPABILITIES
+        };
+        let spec = LayerSpec {
+            label: "memory:test".to_owned(),
+            uri: StoreUri::parse("memory:test").unwrap(),
+            environment: "dev".to_owned(),
+            root: "/srv/shop".into(),
+            inherited: false,
+            addresses: Vec::new(),
+            plain_http: false,
+            auth: None,
+            timeout: TIMEOUT,
+            names: Names::default(),
+            protected: protected.map(str::to_owned),
+        };
+        let layer = Layer {
+            label: spec.label.clone(),
+            provider: Arc::new(Memory::new(can)),
+            spec,
+        };
+        Stack {
+            layers: vec![layer],
+        }
+    }
+
+    #[test]
+    fn a_write_that_nothing_guards_is_told_whatever_the_store_could_guard_otherwise() {
+        let versioned = Meta {
+            version: Some(Version::new("1")),
+            ..Meta::default()
+        };
+        let bare = Meta::default();
+        for (guard, seen, told) in [
+            (Guard::None, None, true),
+            (Guard::None, Some(&versioned), true),
+            // Only that a name does not exist yet can be guarded there.
+            (Guard::CreateOnly, None, false),
+            (Guard::CreateOnly, Some(&versioned), true),
+            (Guard::Cooperative, Some(&versioned), false),
+            (Guard::Cooperative, Some(&bare), true),
+            (Guard::CompareAndSet, None, false),
+            (Guard::CompareAndSet, Some(&versioned), false),
+            (Guard::CompareAndSet, Some(&bare), true),
+        ] {
+            let stack = stack(guard, None);
+            let caution = stack.caution([(0, stack.guard(0, seen))]);
+            assert_eq!(caution.contains(UNGUARDED), told, "{guard:?} {seen:?}");
+            assert_eq!(caution.is_empty(), !told, "{guard:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn another_environment_that_asks_first_is_told_and_the_own_one_not() {
+        let caution =
+            |protected| stack(Guard::CompareAndSet, protected).caution([(0, Precondition::Absent)]);
+        assert_eq!(
+            caution(Some("production")),
+            " (protected: production reads it too)"
+        );
+        assert_eq!(caution(Some("dev")), "");
+        assert_eq!(caution(None), "");
     }
 }

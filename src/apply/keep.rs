@@ -1,13 +1,17 @@
 //! Values that are about to be replaced in a store without history: the local store keeps them first.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use secrets_api::{Change, Ctx, Lookup, Name, Op, Precondition, Provider, SecretValue, Select};
+use secrets_api::{
+    Change, Ctx, Lookup, Name, Op, OperationId, Precondition, Provider, SecretValue, Select,
+};
 
 use super::look::seen;
 use super::prepare::Write;
 use super::{Link, Work};
 use crate::exit::{Exit, Failure, Result};
+use crate::plan::Side;
 
 /// Who keeps what is replaced.
 #[derive(Debug, Clone)]
@@ -25,26 +29,39 @@ pub enum Keeper {
     NotWanted,
 }
 
-/// Keeps what the writes replace where no history does. Says how many were kept.
+/// Keeps what the writes replace where no history does, each side's with its own keeper. Says whom values
+/// were given to.
 ///
 /// # Errors
 /// If a value would be lost: there is nobody to keep it, and the other side's history has not seen it.
-pub(super) async fn keep(work: &Work, link: &Link, cx: &Ctx, writes: &[Write]) -> Result<usize> {
-    let doomed = doomed(work, link, writes);
-    if doomed.is_empty() {
-        return Ok(0);
+pub(super) async fn keep(
+    work: &Work,
+    link: &Link,
+    cx: &Ctx,
+    writes: &[Write],
+) -> Result<BTreeSet<String>> {
+    let mut kept_by = BTreeSet::new();
+    for side in Side::BOTH {
+        let doomed = doomed(work, link, side, writes);
+        if doomed.is_empty() {
+            continue;
+        }
+        match &work.party(link, side).keeper {
+            Keeper::NotWanted => {}
+            Keeper::Store { label, provider } => match store(&**provider, cx, &doomed).await {
+                Ok(0) => {}
+                Ok(_) => {
+                    kept_by.insert(label.clone());
+                }
+                Err(error) => {
+                    let why = Failure::from(error).message;
+                    unless_known(work, link, &doomed, &why)?;
+                }
+            },
+            Keeper::Nobody(why) => unless_known(work, link, &doomed, why)?,
+        }
     }
-    match &work.keeper {
-        Keeper::NotWanted => Ok(0),
-        Keeper::Store { provider, .. } => match store(&**provider, cx, &doomed).await {
-            Ok(kept) => Ok(kept),
-            Err(error) => {
-                let why = Failure::from(error).message;
-                unless_known(work, link, &doomed, &why).map(|()| 0)
-            }
-        },
-        Keeper::Nobody(why) => unless_known(work, link, &doomed, why).map(|()| 0),
-    }
+    Ok(kept_by)
 }
 
 /// Says, before anything is written, that there is nobody to keep what is replaced.
@@ -52,24 +69,26 @@ pub(super) async fn keep(work: &Work, link: &Link, cx: &Ctx, writes: &[Write]) -
 /// # Errors
 /// As [`keep`], as far as it is known without asking the local store.
 pub(super) fn check_kept(work: &Work, link: &Link, writes: &[Write]) -> Result<()> {
-    match &work.keeper {
-        Keeper::Nobody(why) => unless_known(work, link, &doomed(work, link, writes), why),
-        Keeper::Store { .. } | Keeper::NotWanted => Ok(()),
+    for side in Side::BOTH {
+        if let Keeper::Nobody(why) = &work.party(link, side).keeper {
+            unless_known(work, link, &doomed(work, link, side, writes), why)?;
+        }
     }
+    Ok(())
 }
 
-/// What the writes replace where no history keeps it.
+/// What the writes replace on a side where no history keeps it.
 fn doomed<'a>(
     work: &'a Work,
     link: &Link,
+    side: Side,
     writes: &'a [Write],
 ) -> Vec<(&'a Write, &'a SecretValue)> {
-    let forgets = |write: &&Write| {
-        let layer = &work.party(link, write.to).stack.layers[write.layer];
-        !layer.provider.capabilities().history
-    };
+    let layers = &work.party(link, side).stack.layers;
+    let forgets =
+        |write: &&Write| write.to == side && !layers[write.layer].provider.capabilities().history;
     let replaced = |write: &'a Write| {
-        let held = seen(work, link, write.to)?.held.get(&write.name)?;
+        let held = seen(work, link, side)?.held.get(&write.name)?;
         (held.layer == write.layer).then_some((write, &held.value))
     };
     writes.iter().filter(forgets).filter_map(replaced).collect()
@@ -81,6 +100,12 @@ async fn store(
     cx: &Ctx,
     doomed: &[(&Write, &SecretValue)],
 ) -> secrets_api::Result<usize> {
+    // An operation of its own: a store that remembers what it did would take the next mirror's values of the
+    // same names for kept.
+    let cx = &Ctx {
+        operation: OperationId::random(),
+        ..*cx
+    };
     let names: Vec<Name> = doomed.iter().map(|(write, _)| write.name.clone()).collect();
     let there = keeper.read(cx, Select::Names(&names)).await?;
     let mut changes = Vec::with_capacity(doomed.len());

@@ -38,6 +38,8 @@ pub struct Party {
     pub settings: Settings,
     /// The opened layers.
     pub stack: Stack,
+    /// Keeps what is replaced in it where nothing else does.
+    pub keeper: Keeper,
 }
 
 /// Two parties that are to hold the same, by their places among all parties.
@@ -55,8 +57,8 @@ pub struct Link {
     pub plan: Plan,
     /// What became of the writes, in all rounds.
     pub outcomes: Vec<Outcome>,
-    /// How many values the keeper was given before they were replaced.
-    pub replaced: usize,
+    /// The keepers that were given values before those were replaced.
+    pub kept_by: std::collections::BTreeSet<String>,
     /// Why one of the two could not be looked at.
     pub failed: Option<(Side, crate::exit::Failure)>,
 }
@@ -71,7 +73,7 @@ impl Link {
             stayed: std::collections::BTreeSet::new(),
             plan: Plan::default(),
             outcomes: Vec::new(),
-            replaced: 0,
+            kept_by: std::collections::BTreeSet::new(),
             failed: None,
         }
     }
@@ -89,8 +91,6 @@ pub struct Work {
     pub links: Vec<Link>,
     /// Which names it is about.
     pub chosen: crate::choice::Chosen,
-    /// Keeps what is replaced where nothing else does.
-    pub keeper: Keeper,
 }
 
 impl std::fmt::Debug for Work {
@@ -107,7 +107,6 @@ impl Work {
         parties: Vec<Party>,
         links: Vec<Link>,
         chosen: crate::choice::Chosen,
-        keeper: Keeper,
     ) -> Self {
         Self {
             observed: parties.iter().map(|_| None).collect(),
@@ -115,7 +114,6 @@ impl Work {
             parties,
             links,
             chosen,
-            keeper,
         }
     }
 

@@ -101,7 +101,7 @@ async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<bool> {
     }
     let mut links = std::mem::take(&mut work.links);
     for (link, replaced) in links.iter_mut().zip(replaced) {
-        link.replaced += replaced;
+        link.kept_by.extend(replaced);
     }
     let announced = links
         .iter_mut()

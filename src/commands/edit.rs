@@ -126,11 +126,15 @@ impl Args {
         }
         let removes = wanted.iter().any(|(_, value)| value.is_none());
         let layers = || by_layer.keys().copied();
+        let writes = by_layer.iter().flat_map(|(layer, values)| {
+            let names = values.iter().map(|(name, _)| *name);
+            names.map(|name| (*layer, stack.guard_of(*layer, merged, name)))
+        });
         let question = format!(
             "write {} to {}{}",
             counted(wanted.len(), "change"),
             settings.place(),
-            stack.caution(layers())
+            stack.caution(writes)
         );
         let go_on = !wanted.is_empty()
             && self
@@ -142,16 +146,11 @@ impl Args {
                 let changes: Vec<Change<'_>> = values
                     .iter()
                     .map(|(name, value)| {
-                        let seen = merged
-                            .items
-                            .get(*name)
-                            .filter(|h| h.layer == *layer)
-                            .map(|h| &h.stored.meta);
                         let op = value.as_ref().map_or(Op::Delete, Op::Put);
                         Change {
                             name,
                             op,
-                            when: stack.guard(*layer, seen),
+                            when: stack.guard_of(*layer, merged, name),
                         }
                     })
                     .collect();

@@ -1,12 +1,14 @@
 //! `secrets git`: what git calls to merge and to show the encrypted store's documents.
 
-use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use secrets_api::{Name, Zeroizing};
-use secrets_local::{Clash, Description, Folder, Held, Pick, Side as Branch, Sides as Branches};
+use secrets_local::{
+    Clash, Description, Folder, Held, Merged, People, Pick, Side as Branch, Sides as Branches,
+};
 use secrets_platform::files;
+use sha2::{Digest as _, Sha256};
 
 use crate::age;
 use crate::base::Keys;
@@ -25,7 +27,7 @@ use crate::shell::quoted;
 #[command(after_help = "\
 `secrets init` and `secrets git install` set it up, in each clone. `git merge` then unites two branches of \
 .secrets/*.age by name, and `git diff` shows which names changed. Where both branches changed a name, git reports \
-a conflict: ours stays for now, theirs is in the history, and the command that takes it is printed.")]
+a conflict: one value stays for now, the other is in the history, and the command that takes it is printed.")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -98,26 +100,76 @@ fn install(session: &Session) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The project's folder and the environment of a document, from its path.
-fn place_of(session: &Session, path: &Path) -> Result<(PathBuf, String)> {
-    let odd = || {
-        Failure::usage(format!(
-            "{} is no document of a local store",
-            path.display()
-        ))
-        .with_hint("a document is `.secrets/NAME.age`")
-    };
-    let inside = path.components().all(|c| matches!(c, Component::Normal(_)));
-    let folder = path.parent().filter(|_| inside).ok_or_else(odd)?;
-    let name = path
-        .file_name()
-        .and_then(|n| n.to_str()?.strip_suffix(".age"));
-    match (folder.file_name(), name) {
-        (Some(last), Some(name)) if last == ".secrets" && manifest::is_label(name) => {
-            let root = folder.parent().unwrap_or(Path::new(""));
-            Ok((session.surroundings.cwd.join(root), name.to_owned()))
+/// A document, from where git says it is.
+struct Place<'a> {
+    /// Its path from the top of the repository.
+    path: &'a Path,
+    /// Its project's folder, from there; empty at the top.
+    project: &'a Path,
+    environment: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn of(path: &'a Path) -> Result<Self> {
+        let odd = || {
+            Failure::usage(format!(
+                "{} is no document of a local store",
+                path.display()
+            ))
+            .with_hint("a document is `.secrets/NAME.age`")
+        };
+        let inside = path.components().all(|c| matches!(c, Component::Normal(_)));
+        let folder = path.parent().filter(|_| inside).ok_or_else(odd)?;
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.and_then(|name| name.strip_suffix(".age"));
+        match (folder.file_name(), name) {
+            (Some(last), Some(environment))
+                if last == ".secrets" && manifest::is_label(environment) =>
+            {
+                Ok(Self {
+                    path,
+                    project: folder.parent().unwrap_or(Path::new("")),
+                    environment,
+                })
+            }
+            _ => Err(odd()),
         }
-        _ => Err(odd()),
+    }
+
+    fn is_at_the_top(&self) -> bool {
+        self.project.as_os_str().is_empty()
+    }
+
+    /// What to type to git about it, in any folder of the repository.
+    fn for_git(&self, words: &str) -> String {
+        let path = self.path.display();
+        if self.is_at_the_top() {
+            return format!("`git {words} {path}`");
+        }
+        format!("`git {words} {}`", quoted(&format!(":/{path}")))
+    }
+
+    /// What to do in the project, and where that is.
+    fn there(&self, what: &str) -> String {
+        if self.is_at_the_top() {
+            return what.to_owned();
+        }
+        format!("in {}: {what}", self.project.display())
+    }
+
+    /// A failure, with how to go on: git takes what lies there, ours, for what was merged as soon as it
+    /// is added.
+    fn unmerged(&self, session: &Session, mut failure: Failure) -> Failure {
+        session.printer.warn(format!(
+            "{} is not merged: ours lies there, with nothing of theirs; do not add it as it is",
+            self.path.display()
+        ));
+        let again = self.for_git("checkout --merge");
+        failure.hint = Some(match failure.hint {
+            Some(first) => self.there(&format!("{first}; then merge it again: {again}")),
+            None => format!("merge it again: {again}"),
+        });
+        failure
     }
 }
 
@@ -132,86 +184,119 @@ fn read(session: &Session, path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-fn merge(session: &Session, files: &[PathBuf; 3], path: &Path) -> Result<Exit> {
-    let (root, environment) = place_of(session, path)?;
-    let [ancestor, ours, theirs] = files;
-    let keys = keys(session, &root, &environment)?;
-    let (base, one, other) = (
-        read(session, ancestor)?,
-        read(session, ours)?,
-        read(session, theirs)?,
-    );
-    let base = Some(base.as_slice()).filter(|bytes| !bytes.is_empty());
-    let mut removed = Removed::new();
-    let mut choose = |name: &Name, branches: &Branches<'_>| {
-        let is_gone = |held: Option<&Held<'_>>| held.is_none_or(|held| held.value.is_none());
-        let gone = [&branches.ours, &branches.theirs].map(|held| is_gone(held.as_ref()));
-        removed.insert(name.clone(), gone);
-        pick(&keys, name, branches)
-    };
-    let folder = session.local_folder(&root);
-    let merged = folder.merge(&environment, base, &one, &other, &mut choose)?;
+fn merge(session: &Session, sides: &[PathBuf; 3], path: &Path) -> Result<Exit> {
+    let place = Place::of(path)?;
+    let merged = unite(session, &place, sides).map_err(|f| place.unmerged(session, f))?;
+    report(session, &place, &merged)
+}
+
+/// Puts what became of the three in the place of ours.
+fn unite(session: &Session, place: &Place<'_>, sides: &[PathBuf; 3]) -> Result<Merged> {
+    let [ancestor, ours, theirs] = sides;
+    let root = session.surroundings.cwd.join(place.project);
+    let keys = keys(session, &root, place.environment)?;
+    let base = read(session, ancestor)?;
+    let (one, other) = (read(session, ours)?, read(session, theirs)?);
+    let merged = session.local_folder(&root).merge(
+        place.environment,
+        Some(base.as_slice()),
+        &one,
+        &other,
+        &mut |name, branches| pick(&keys, name, branches),
+    )?;
     let target = session.surroundings.cwd.join(ours);
     files::update(&target, &files::Options::default(), |_| {
         let bytes = Zeroizing::new(merged.bytes.clone());
         Ok((files::Edit::Replace(bytes), ()))
     })?;
-    let (printer, shown) = (&session.printer, path.display());
+    Ok(merged)
+}
+
+/// Says what was merged, and what a person has to choose.
+fn report(session: &Session, place: &Place<'_>, merged: &Merged) -> Result<Exit> {
+    let (printer, shown) = (&session.printer, place.path.display());
     if let Some(why) = &merged.without_ancestor {
         printer.warn(format!(
             "{shown}: merged without what both come from: {why}"
         ));
     }
-    let names = |names: &mut dyn Iterator<Item = &Name>| {
-        names.map(Name::as_str).collect::<Vec<_>>().join(", ")
-    };
     if !merged.taken.is_empty() {
-        let taken = names(&mut merged.taken.iter());
+        let taken = joined(&merged.taken);
         printer.say(format!("{shown}: from theirs: {taken}"));
+    }
+    for clash in &merged.conflicts {
+        printer.warn(told(clash, place.environment));
+    }
+    if merged.leaves_out {
+        printer.warn(format!(
+            "{shown}: theirs is sealed to people who are not confirmed here, and what became of it is not: \
+             `secrets trust`, then any `secrets set` seals it to them"
+        ));
+    }
+    if merged.overtaken.is_some() {
+        // In a rebase the commits that follow may well bring the newest.
+        printer.warn(format!(
+            "{shown}: both sides are older than what was seen here, and so is what became of them: \
+             `secrets trust` before it is used"
+        ));
     }
     if merged.conflicts.is_empty() {
         return Ok(Exit::Done);
     }
-    for clash in &merged.conflicts {
-        printer.warn(told(clash, &environment, &removed));
-    }
-    let open = names(&mut merged.conflicts.iter().map(|clash| &clash.name));
-    let project = root.strip_prefix(&session.surroundings.cwd);
-    let place = match project.unwrap_or(&root) {
-        here if here.as_os_str().is_empty() => String::new(),
-        there => format!("in {}: ", there.display()),
-    };
+    let open = joined(merged.conflicts.iter().map(|clash| &clash.name));
+    let choose = format!("choose, then {}", place.for_git("add"));
     Err(
-        Failure::new(Exit::Conflict, format!("{shown}: conflict in {open}")).with_hint(format!(
-            "{place}choose, then `git add .secrets/{environment}.age`"
-        )),
+        Failure::new(Exit::Conflict, format!("{shown}: conflict in {open}"))
+            .with_hint(place.there(&choose)),
     )
 }
 
-/// Of each name that was asked about, whether ours and whether theirs has no value.
-type Removed = HashMap<Name, [bool; 2]>;
+fn joined<'a>(names: impl IntoIterator<Item = &'a Name>) -> String {
+    let names: Vec<_> = names.into_iter().map(Name::as_str).collect();
+    names.join(", ")
+}
 
 /// One conflict, and what to type to have it the other way.
-fn told(clash: &Clash, document: &str, removed: &Removed) -> String {
-    let name = &clash.name;
-    let [ours, theirs] = removed.get(name).copied().unwrap_or_default();
-    let (kept, kept_gone, other, other_gone) = match clash.present {
-        Branch::Ours => ("ours", ours, "theirs", theirs),
-        Branch::Theirs => ("theirs", theirs, "ours", ours),
+fn told(clash: &Clash, document: &str) -> String {
+    let word = |side| match side {
+        Branch::Ours => "ours",
+        Branch::Theirs => "theirs",
     };
-    let happened = match (kept_gone, other_gone) {
-        (true, _) => format!("{kept} removed {name}, {other} changed it: it stays removed for now"),
-        (_, true) => format!("{other} removed {name}, {kept} changed it: it stays for now"),
-        _ => format!("both changed {name}: {kept} stays for now"),
+    let opposite = |side| match side {
+        Branch::Ours => Branch::Theirs,
+        Branch::Theirs => Branch::Ours,
+    };
+    let (name, present) = (&clash.name, clash.present);
+    let other = opposite(present);
+    let happened = match clash.removed {
+        Some(Branch::Theirs) if clash.set_back => {
+            format!("theirs goes back to when there was no {name}")
+        }
+        _ if clash.set_back => format!("theirs goes back to an earlier {name}"),
+        Some(side) => format!(
+            "{} removed {name}, {} changed it",
+            word(side),
+            word(opposite(side))
+        ),
+        None => format!("both changed {name}"),
+    };
+    let stays = match clash.removed {
+        Some(side) if side == present => "it stays removed for now".to_owned(),
+        Some(_) => "it stays for now".to_owned(),
+        None => format!("{} stays for now", word(present)),
     };
     let store = quoted(&format!("local:{document}"));
-    let version = age::short(clash.other.as_str());
-    let command = if other_gone {
-        format!("to remove it: secrets unset {name} --store {store}")
-    } else {
-        format!("to take {other}: secrets rollback {name} --store {store} --to {version}")
+    let command = match &clash.other {
+        Some(version) if clash.removed != Some(other) => {
+            let version = age::short(version.as_str());
+            format!(
+                "to take {}: secrets rollback {name} --store {store} --to {version}",
+                word(other)
+            )
+        }
+        _ => format!("to remove it: secrets unset {name} --store {store}"),
     };
-    format!("{happened}; {command}")
+    format!("{happened}: {stays}; {command}")
 }
 
 /// Makes fingerprints of one document.
@@ -272,35 +357,47 @@ fn pick(keys: &Keys, name: &Name, branches: &Branches<'_>) -> Pick {
 }
 
 fn show(session: &Session, file: &Path, for_git: bool) -> Result<Exit> {
-    let printer = &session.printer;
-    match describe(session, file, for_git) {
-        Ok(lines) => lines.iter().try_for_each(|line| printer.line(line))?,
-        // `git log -p` must go on for who cannot open it.
-        Err(failure) if for_git => {
-            let why = printable(&failure.message);
-            printer.line(format!("sealed, and not opened here: {why}"))?;
-        }
+    let bytes = read(session, file)?;
+    let lines = match describe(session, &bytes, for_git) {
+        Ok(lines) => lines,
+        // `git log -p` must go on for who cannot open it, and shows nothing at all of two versions that
+        // read alike: the digest is of what is sealed, and public.
+        Err(failure) if for_git => vec![
+            format!("not opened here: {}", printable(&failure.message)),
+            format!("sealed {}", short_digest(&bytes)),
+        ],
         Err(failure) => return Err(failure),
-    }
+    };
+    let printer = &session.printer;
+    lines.iter().try_for_each(|line| printer.line(line))?;
     Ok(Exit::Done)
 }
 
+/// The beginning of a digest of what everybody may see.
+fn short_digest(public: &[u8]) -> String {
+    let digest = Sha256::digest(public);
+    digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
+}
+
 /// What is shown of a document. Nothing that is another in each version: a difference is to show the
-/// names that changed, and nothing else.
-fn describe(session: &Session, file: &Path, for_git: bool) -> Result<Vec<String>> {
-    let bytes = read(session, file)?;
+/// people and the names that changed, and nothing else.
+fn describe(session: &Session, bytes: &[u8], for_git: bool) -> Result<Vec<String>> {
     if bytes.is_empty() {
         return Ok(Vec::new());
     }
     let (root, described) = if for_git {
-        described_for_git(session, &bytes)?
+        described_for_git(session, bytes)?
     } else {
         let root = Project::discover(&session.surroundings)?.root;
-        let described = session.local_folder(&root).describe(&bytes)?;
+        let described = session.local_folder(&root).describe(bytes)?;
         (root, described)
     };
     let keys = keys(session, &root, &described.environment)?;
     let mut lines = vec![format!("environment {}", described.environment)];
+    lines.push(match &described.people {
+        People::Listed(names) => format!("sealed to {}", printable(&names.join(", "))),
+        People::Others(digest) => format!("sealed to others ({})", age::short(digest)),
+    });
     let doubt = described.doubt.as_deref();
     lines.extend(doubt.map(|doubt| format!("not to be believed: {}", printable(doubt))));
     // A key that lasts as long as this process makes fingerprints that say nothing.
@@ -311,7 +408,10 @@ fn describe(session: &Session, file: &Path, for_git: bool) -> Result<Vec<String>
             Some(_) => "-".to_owned(),
             None => "removed".to_owned(),
         };
-        let at = secret.meta.modified.map_or("-".into(), |at| at.to_string());
+        let at = secret.meta.modified.map_or_else(
+            || "-".to_owned(),
+            |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        );
         let by = secret.meta.author.as_deref().unwrap_or("-");
         lines.push(printable(&format!("{} {what} {at} {by}", secret.name)));
     }
@@ -325,26 +425,22 @@ fn described_for_git(session: &Session, bytes: &[u8]) -> Result<(PathBuf, Descri
     let surroundings = &session.surroundings;
     let nobody = identity::unlocker(&Arc::new(Printer::bare()));
     let identity = identity::source(surroundings, nobody);
-    let top = surroundings.cwd.clone();
-    let roots = drivers::stores(&top);
-    // Fingerprints must not hang on who vouches.
-    let place = match roots.as_slice() {
-        [one] => one.clone(),
-        _ => top.clone(),
-    };
     let describe = |root: &Path| {
         let folder = Folder::new(root, &surroundings.dirs, Arc::clone(&identity));
         folder.describe(bytes)
     };
-    let mut described = describe(roots.first().unwrap_or(&top));
-    for root in roots.iter().skip(1) {
-        if described.as_ref().is_ok_and(|d| d.doubt.is_none()) {
-            break;
-        }
-        let other = describe(root);
-        if other.as_ref().is_ok_and(|d| d.doubt.is_none()) {
-            described = other;
-        }
+    let top = surroundings.cwd.clone();
+    let first = describe(&top)?;
+    if first.doubt.is_none() {
+        return Ok((top, first));
     }
-    Ok((place, described?))
+    let below = drivers::stores_below(&top);
+    // A fingerprint must not hang on who vouches: it would differ where the value does not.
+    let place = match below.as_slice() {
+        [one] if !drivers::has_store(&top) => one.clone(),
+        _ => top,
+    };
+    let others = below.iter().filter_map(|root| describe(root).ok());
+    let vouched = others.into_iter().find(|other| other.doubt.is_none());
+    Ok((place, vouched.unwrap_or(first)))
 }

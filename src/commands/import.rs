@@ -1,7 +1,7 @@
 //! `secrets import`: values of another store, or of a file on standard input, into the
 //! environment. What is there and differs is a conflict, never silently replaced.
 
-use secrets_api::{Change, Name, Op, SecretValue, Select};
+use secrets_api::{Change, Name, Op, Precondition, SecretValue, Select};
 use serde_json::json;
 
 use super::set::read_stdin;
@@ -122,14 +122,14 @@ impl Args {
             return Ok(Exit::Done);
         }
         let replaces = steps.contains(&Step::Change);
-        let layers = layers(&stack, &present, &items, &steps)?;
+        let guards = guards(&stack, &present, &items, &steps)?;
         let question = format!(
             "write {} to {}{}",
             counted(writes, "secret"),
             settings.place(),
-            stack.caution(layers.iter().copied())
+            stack.caution(guards.iter().cloned())
         );
-        let needed = stack.protects(layers) || replaces;
+        let needed = stack.protects(guards.iter().map(|(layer, _)| *layer)) || replaces;
         let go_on = self.consent.given(session, needed, &question)?;
         if go_on {
             write(session, &settings, &stack, &present, &items, &steps)?;
@@ -248,17 +248,20 @@ fn report(
     }))
 }
 
-/// The layers that will be written to.
-fn layers(
+/// The layers that will be written to, with what guards each write.
+fn guards(
     stack: &Stack,
     present: &Merged,
     items: &Items,
     steps: &[Step],
-) -> Result<std::collections::BTreeSet<usize>> {
+) -> Result<Vec<(usize, Precondition)>> {
     let written = items.iter().zip(steps);
     written
         .filter(|(_, step)| matches!(step, Step::Create | Step::Change))
-        .map(|((name, _), _)| stack.layer_for(present.layer_of(name)))
+        .map(|((name, _), _)| {
+            let layer = stack.layer_for(present.layer_of(name))?;
+            Ok((layer, stack.guard_of(layer, present, name)))
+        })
         .collect()
 }
 
@@ -285,17 +288,10 @@ fn write(
     for (layer, values) in &by_layer {
         let changes: Vec<Change<'_>> = values
             .iter()
-            .map(|(name, value)| {
-                let seen = present
-                    .items
-                    .get(*name)
-                    .filter(|h| h.layer == *layer)
-                    .map(|h| &h.stored.meta);
-                Change {
-                    name,
-                    op: Op::Put(value),
-                    when: stack.guard(*layer, seen),
-                }
+            .map(|(name, value)| Change {
+                name,
+                op: Op::Put(value),
+                when: stack.guard_of(*layer, present, name),
             })
             .collect();
         let spinner = session.printer.spinner("writing");

@@ -74,7 +74,8 @@ impl Args {
             age::short(version.as_str()),
             store.label
         );
-        let question = format!("{question}{}", stack.caution([layer]));
+        let caution = stack.caution([(layer, when.clone())]);
+        let question = format!("{question}{caution}");
         if !self
             .consent
             .given(session, stack.protects([layer]), &question)?
@@ -147,7 +148,8 @@ impl Args {
         let question = format!(
             "bring back {name} in {}{}",
             store.label,
-            stack.caution([layer])
+            // What is gone is brought back: where a store guards at all, over nothing else.
+            stack.caution([(layer, stack.guard(layer, None))])
         );
         if !self
             .consent

@@ -209,7 +209,9 @@ impl Args {
             .iter()
             .map(|name| stack.layer_for(merged.layer_of(name)))
             .collect::<Result<Vec<_>>>()?;
-        let caution = stack.caution(layers.iter().copied());
+        let writes = names.iter().zip(&layers);
+        let writes = writes.map(|(name, &at)| (at, stack.guard_of(at, merged, name)));
+        let caution = stack.caution(writes);
         let question = format!("{question}{caution}");
         if !caution.is_empty() && !replaced.is_empty() {
             session.printer.say(&question);

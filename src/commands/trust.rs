@@ -1,4 +1,4 @@
-//! `secrets trust`: shows what a project may reach and who may seal its local store, and records
+//! `secrets trust`: shows what a project may reach and copy to and who may seal its local store, and records
 //! a person's word for exactly that.
 
 use std::collections::BTreeSet;
@@ -16,8 +16,9 @@ use crate::settings::{self, Project};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 secrets.toml comes with the code, from whoever may change the code. What it names beyond the \
-project's own files holds only once you have accepted it here; when it changes you are asked \
-again. The same for the people the local store is sealed to.\n\nIn CI: SECRETS_TRUST=DIGEST.")]
+project's own files, where it copies an environment to and what it says is no secret hold only once \
+you have accepted them here; when they change you are asked again. The same for the people the local \
+store is sealed to.\n\nIn CI: SECRETS_TRUST=DIGEST.")]
 pub struct Args {
     /// Accept exactly what this digest stands for, without asking; repeatable
     #[arg(long, value_name = "DIGEST")]
@@ -184,7 +185,8 @@ fn manifest(project: &Project, record: &Record, claims: &[String]) -> Option<Pen
 fn local(session: &Session, project: &Project) -> Result<Vec<Pending>> {
     let folder = session.local_folder(&project.root);
     let mut pending = Vec::new();
-    for document in settings::local_documents(project) {
+    let documents = settings::local_documents(project).into_iter();
+    for document in documents.chain(folder.replaced()?) {
         let review = folder.review(&document)?;
         if !review.is_empty() {
             pending.push(Pending {

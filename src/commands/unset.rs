@@ -56,9 +56,12 @@ impl Args {
         let warning = if keeps { "" } else { "; the value is not kept" };
         let question = format!("remove {list} from {}{warning}", settings.place());
         // What a store keeps can be brought back; the rest takes a person's word.
-        let layers = || by_layer.keys().copied();
-        let question = format!("{question}{}", stack.caution(layers()));
-        let needed = stack.protects(layers()) || !keeps;
+        let writes = by_layer.iter().flat_map(|(layer, changes)| {
+            let guards = changes.iter().map(|change| change.when.clone());
+            guards.map(|when| (*layer, when))
+        });
+        let question = format!("{question}{}", stack.caution(writes));
+        let needed = stack.protects(by_layer.keys().copied()) || !keeps;
         if !self.consent.given(session, needed, &question)? {
             return Ok(Exit::Done);
         }

@@ -41,9 +41,9 @@ pub struct Project {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Environment {
     /// The stores it is read from: URIs or names of `[stores]`. Several are layers, later ones
-    /// win.
+    /// win. Files of the project and `local:` need no trust.
     pub source: Vec<String>,
-    /// Stores that get copies from the source.
+    /// Stores that get copies from the source. Need trust, wherever they lie.
     pub mirrors: Vec<String>,
     /// Another environment whose source lies below this one's.
     pub inherit: Option<String>,
@@ -101,7 +101,8 @@ pub struct Secret {
     pub description: Option<String>,
     /// Whether `exec` refuses to start without it: everywhere, or in these environments.
     pub required: Required,
-    /// `false`: configuration, shown, and may be given in argv. Default `true`.
+    /// `false`: configuration, which may be given in argv, and is shown in plans and reports once that
+    /// has trust. Default `true`.
     pub sensitive: Option<bool>,
     /// The value where no store has one. Only for what is not sensitive.
     pub default: Option<String>,

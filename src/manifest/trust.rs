@@ -1,9 +1,11 @@
 //! What in a manifest needs a person's word, and whether it was given.
 //!
 //! A manifest comes from a repository. Stores beyond the project's own files, servers' addresses,
-//! ways to log in, files outside the project and names that can take a process over are *claims*:
-//! they hold only once `secrets trust` has shown and recorded exactly these, or `SECRETS_TRUST`
-//! names their digest. Files inside the project and `local:` claim nothing.
+//! ways to log in, files outside the project, what an environment inherits and where it is copied to,
+//! another environment's document, secrets that are shown and names that can take a process over are
+//! *claims*: they hold only once `secrets trust` has shown and recorded exactly these, or
+//! `SECRETS_TRUST` names their digest. To be read from files inside the project and `local:` claims
+//! nothing; to be copied there does: such a file may be served, or readable by others.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -15,6 +17,9 @@ use sha2::{Digest as _, Sha256};
 use super::Manifest;
 use crate::exit::{Exit, Failure, Result};
 use crate::registry::{self, Reach};
+
+/// So many links in a row are followed to a file that is not there, as the system does.
+const MOST_LINKS: usize = 40;
 
 /// What was accepted for one project folder, in the user's state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,22 +65,33 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
         }
     }
     for (name, environment) in &manifest.environments {
-        for (verb, list) in [
-            ("reads", &environment.source),
-            ("writes", &environment.mirrors),
-        ] {
-            for store in list.iter().filter(|s| s.contains(':')) {
-                if StoreUri::parse(store).is_ok_and(|uri| uri_needs_trust(&uri, root)) {
-                    let leads = leads_to(store, root);
-                    lines.push(format!("environment {name} {verb} {store}{leads}"));
-                }
+        if let Some(parent) = &environment.inherit {
+            lines.push(format!("environment {name} inherits {parent}"));
+        }
+        for store in &environment.source {
+            // Which environment a named store belongs to is as much a claim as where it is, and so is what is
+            // copied to mirrors.
+            let claims = !environment.mirrors.is_empty()
+                || match StoreUri::parse(store) {
+                    Ok(uri) => source_needs_trust(&uri, name, root),
+                    Err(_) => !store.contains(':'),
+                };
+            if claims {
+                let leads = leads_to(store, root);
+                lines.push(format!("environment {name} reads {store}{leads}"));
             }
         }
+        lines.extend(environment.mirrors.iter().map(|store| {
+            let leads = leads_to(store, root);
+            format!("environment {name} is copied to {store}{leads}")
+        }));
     }
     let copies = manifest.environments.iter().filter(|(_, e)| e.auto_push);
     lines.extend(
         copies.map(|(name, _)| format!("environment {name} copies every change to its mirrors")),
     );
+    let shown = manifest.secrets.iter().filter(|(_, s)| !s.is_sensitive());
+    lines.extend(shown.map(|(n, _)| format!("secret {n} is shown in plans and reports")));
     let from_file = manifest
         .secrets
         .iter()
@@ -127,7 +143,10 @@ fn login_leads_to(key: &str, value: &str, root: &Path) -> String {
 
 /// Any link on the way counts, not the last part alone.
 fn path_leads_to(path: &str, root: &Path) -> String {
-    let (Ok(root), Ok(real)) = (root.canonicalize(), root.join(path).canonicalize()) else {
+    let Ok(root) = root.canonicalize() else {
+        return String::new();
+    };
+    let Some(real) = real(&root.join(path), MOST_LINKS) else {
         return String::new();
     };
     let mut written = PathBuf::new();
@@ -144,6 +163,25 @@ fn path_leads_to(path: &str, root: &Path) -> String {
         return String::new();
     }
     format!(" (which is {})", real.display())
+}
+
+/// Where a path leads, also if nothing is there yet: what is written makes it there.
+fn real(path: &Path, links: usize) -> Option<PathBuf> {
+    if let Ok(real) = path.canonicalize() {
+        return Some(real);
+    }
+    let folder = path.parent()?;
+    match std::fs::read_link(path) {
+        Ok(target) => real(&folder.join(target), links.checked_sub(1)?),
+        Err(_) => Some(real(folder, links)?.join(path.file_name()?)),
+    }
+}
+
+/// Whether an environment that is read from this store takes a person's word: the store lies beyond the
+/// project, or is the document of another environment, which a change of this one would write.
+pub fn source_needs_trust(uri: &StoreUri, environment: &str, root: &Path) -> bool {
+    let is_other = uri.scheme() == "local" && !["", environment].contains(&uri.location());
+    is_other || uri_needs_trust(uri, root)
 }
 
 /// Whether using this store takes a person's word.
@@ -253,9 +291,8 @@ impl Record {
     }
 }
 
-/// What is wrong with a manifest that reaches beyond the project and was never accepted.
-pub const NOT_TRUSTED: &str =
-    "secrets.toml names stores or files outside the project and has not been trusted yet";
+/// What is wrong with a manifest that claims something and was never accepted.
+const NOT_TRUSTED: &str = "secrets.toml names mirrors, or stores or files outside the project, and has not been trusted yet";
 
 /// The failure of a manifest that was not accepted.
 pub fn untrusted(record: &Record, variable: Option<&str>) -> Failure {
@@ -285,6 +322,64 @@ mod tests {
         let text =
             "[environments.dev]\nsource = [\"dotenv:.env\", \"dotenv:conf/../.env\", \"local:\"]\n";
         assert!(claims(&parse(text, "m").unwrap(), folder.path()).is_empty());
+    }
+
+    #[test]
+    fn wherever_an_environment_is_copied_to_is_a_claim_and_what_else_it_holds_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "
+            [environments.dev]
+            source = ['dotenv:.env', 'local:', 'local:dev', 'local:production']
+            mirrors = ['dotenv:static/app.css', 'local:dev', 'local:production']
+            [environments.production]
+            inherit = 'dev'
+            source = ['local:']
+            [secrets.DEBUG]
+            sensitive = false
+            [secrets.KEY]
+            sensitive = true";
+        assert_eq!(
+            claims(&parse(text, "m").unwrap(), folder.path()),
+            [
+                "environment dev is copied to dotenv:static/app.css",
+                "environment dev is copied to local:dev",
+                "environment dev is copied to local:production",
+                "environment dev reads dotenv:.env",
+                "environment dev reads local:",
+                "environment dev reads local:dev",
+                "environment dev reads local:production",
+                "environment production inherits dev",
+                "secret DEBUG is shown in plans and reports",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mirror_that_is_not_there_yet_is_claimed_with_where_its_link_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("static")).unwrap();
+        let text =
+            "environments.dev.mirrors = ['dotenv:out/app.css', 'dotenv:file', 'dotenv:plain']";
+        let claims = || claims(&parse(text, "m").unwrap(), root);
+        assert!(!claims().concat().contains("which is"), "{:?}", claims());
+        std::os::unix::fs::symlink("static", root.join("out")).unwrap();
+        std::os::unix::fs::symlink("out/new.css", root.join("file")).unwrap();
+        let root = root.canonicalize().unwrap();
+        let real = root.join("static").display().to_string();
+        assert_eq!(
+            claims(),
+            [
+                format!("environment dev is copied to dotenv:file (which is {real}/new.css)"),
+                format!(
+                    "environment dev is copied to dotenv:out/app.css (which is {real}/app.css)"
+                ),
+                "environment dev is copied to dotenv:plain".to_owned(),
+            ]
+        );
+        // One that leads to itself leads nowhere.
+        std::os::unix::fs::symlink("self", root.join("self")).unwrap();
+        assert_eq!(path_leads_to("self", &root), "");
     }
 
     #[test]
@@ -339,19 +434,21 @@ mod tests {
             [environments.dev]
             auto-push = true
             source = ['dotenv:/etc/env', 'dotenv:../up', 'dotenv:a/../../up', 'dotenv:link', 'dotenv:dangling', 'keyring:x', 'hq']
-            mirrors = ['aws:x']";
+            mirrors = ['aws:x', 'hq']";
         let claims = claims(&parse(text, "m").unwrap(), folder.path());
         assert_eq!(
             claims,
             [
                 "environment dev copies every change to its mirrors",
+                "environment dev is copied to aws:x",
+                "environment dev is copied to hq",
                 "environment dev reads dotenv:../up",
                 "environment dev reads dotenv:/etc/env",
                 "environment dev reads dotenv:a/../../up",
-                "environment dev reads dotenv:dangling",
+                "environment dev reads dotenv:dangling (which is /etc/none-such)",
                 "environment dev reads dotenv:link (which is /etc/passwd)",
+                "environment dev reads hq",
                 "environment dev reads keyring:x",
-                "environment dev writes aws:x",
                 "name PATH is passed on",
                 "store hq calls SECRET_KEY DJANGO_SECRET",
                 "store hq calls its secrets SHOP_…",

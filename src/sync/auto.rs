@@ -3,18 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use secrets_api::Name;
+use secrets_api::{Name, Precondition};
 
 use super::parties::{self, Asked};
-use super::show::why_words;
+use super::show::{self, why_words};
 use crate::apply::{self, Desk, Link, Progress, Verdict, Work};
 use crate::choice::Chosen;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::Choice as Names;
-use crate::manifest::trust;
+use crate::manifest::trust::{self, Record};
 use crate::plan::{Action, Choice, Direction, Keep, Rules, Side, Sides};
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::stack::UNGUARDED;
+use crate::variables;
 
 /// Pushes these names, which have just been changed in the environment's source.
 ///
@@ -41,14 +43,16 @@ pub fn push<'a>(
         Failure::new(Exit::Partly, message).with_hint(hint)
     };
     if !settings.trusted {
-        return Err(late(
-            Failure::usage(trust::NOT_TRUSTED).with_hint("run `secrets trust`"),
-        ));
+        let around = &session.surroundings;
+        let record = Record::load(&around.dirs, &settings.root).map_err(late)?;
+        let variable = around.text(variables::TRUST);
+        return Err(late(trust::untrusted(&record, variable)));
     }
     let mut work = work(session, &names).map_err(late)?;
     let mut desk = Silent {
         session,
         left: BTreeSet::new(),
+        cautioned: BTreeSet::new(),
     };
     let ran = session.block_on(apply::run(&mut work, &session.cx(), &mut desk));
     ran.map_err(late)?;
@@ -109,13 +113,43 @@ fn work(session: &Session, names: &[String]) -> Result<Work> {
     parties::work(session, all, &asked, chosen)
 }
 
-/// A desk that asks nobody: what is in conflict stays as it is, and is said.
+/// A desk that asks nobody: what is in conflict, and what would take a person's word, stays as it is and
+/// is said.
 struct Silent<'a> {
     session: &'a Session,
     left: BTreeSet<(String, Name)>,
+    /// The mirrors that were said to guard no write.
+    cautioned: BTreeSet<String>,
 }
 
 impl Silent<'_> {
+    /// Why a link's writes would take a person's word: another environment, a protected one, reads what
+    /// they are made to. Who changed this one was asked about this one alone, if at all.
+    fn refusal(work: &Work, link: &Link) -> Option<Failure> {
+        let stack = &work.party(link, Side::Right).stack;
+        let mut targets = link.plan.writes().filter_map(|step| {
+            let (_, layer) = show::target_layer(work, link, step)?;
+            stack.protector(layer)
+        });
+        let other = targets.next()?;
+        let message = format!("{other} reads it and is protected: that takes your word");
+        Some(Failure::usage(message))
+    }
+
+    /// Says of each mirror once that it guards none of the writes that are about to be made.
+    fn caution(&mut self, work: &Work) {
+        for link in &work.links {
+            let label = &work.party(link, Side::Right).label;
+            let unguarded = link.plan.writes().any(|step| {
+                let at = show::target_layer(work, link, step);
+                at.is_some_and(|at| show::guard(work, link, step, at) == Precondition::Unguarded)
+            });
+            if unguarded && self.cautioned.insert(label.clone()) {
+                self.session.printer.warn(format!("{label}: {UNGUARDED}"));
+            }
+        }
+    }
+
     /// Leaves the conflicts of a link as they are; whether there were any that are new.
     fn leave(&mut self, work: &Work, link: &Link) -> Vec<(Name, Choice)> {
         let label = |side: Side| work.party(link, side).label.as_str();
@@ -144,11 +178,20 @@ impl Silent<'_> {
 
 impl Desk for Silent<'_> {
     fn decide(&mut self, work: &mut Work, _round: usize) -> Result<Verdict> {
+        let refused: Vec<_> = work.links.iter().map(|l| Self::refusal(work, l)).collect();
+        if refused.iter().any(Option::is_some) {
+            for (link, refusal) in work.links.iter_mut().zip(refused) {
+                let refusal = refusal.map(|failure| (Side::Right, failure));
+                link.failed = link.failed.take().or(refusal);
+            }
+            return Ok(Verdict::Replan);
+        }
         let mut left = Vec::with_capacity(work.links.len());
         for link in &work.links {
             left.push(self.leave(work, link));
         }
         if left.iter().all(Vec::is_empty) {
+            self.caution(work);
             return Ok(Verdict::Go);
         }
         for (link, choices) in work.links.iter_mut().zip(left) {

@@ -225,15 +225,17 @@ impl<'a> Counter<'a> {
         let mut caution = BTreeSet::new();
         for link in &work.links {
             // What is written and what is removed, layer by layer.
-            let mut layers = BTreeMap::<(Side, usize), [usize; 2]>::new();
+            let mut layers = BTreeMap::<(Side, usize), ([usize; 2], Vec<_>)>::new();
             let writes = link.plan.writes();
             for (step, at) in
                 writes.filter_map(|step| Some((step, show::target_layer(work, link, step)?)))
             {
                 let removal = matches!(step.action, Action::Delete { .. });
-                layers.entry(at).or_default()[usize::from(removal)] += 1;
+                let (counts, guards) = layers.entry(at).or_default();
+                counts[usize::from(removal)] += 1;
+                guards.push((at.1, show::guard(work, link, step, at)));
             }
-            for ((side, layer), [written, removed]) in layers {
+            for ((side, layer), ([written, removed], guards)) in layers {
                 let stack = &work.party(link, side).stack;
                 let label = &stack.layers[layer].label;
                 if written > 0 {
@@ -245,7 +247,7 @@ impl<'a> Counter<'a> {
                         counted(removed, "secret")
                     ));
                 }
-                caution.insert(stack.caution([layer]));
+                caution.insert(stack.caution(guards));
             }
         }
         let caution: String = caution.into_iter().collect();

@@ -1,8 +1,8 @@
 //! How a sync ends: what was written, what was not and why, with which exit code, and how to resume.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::apply::{Fate, Keeper, Link, Work};
+use crate::apply::{Fate, Link, Work};
 use crate::exit::{Exit, Failure, Result};
 use crate::plan::{Action, Seen, Step};
 use crate::printer::{Printer, counted};
@@ -86,11 +86,8 @@ fn say_done(printer: &Printer, work: &Work) -> usize {
             }
         }
     }
-    let replaced: usize = work.links.iter().map(|link| link.replaced).sum();
-    if done > 0
-        && replaced > 0
-        && let Keeper::Store { label, .. } = &work.keeper
-    {
+    let kept_by: BTreeSet<_> = work.links.iter().flat_map(|link| &link.kept_by).collect();
+    for label in kept_by.into_iter().filter(|_| done > 0) {
         printer.hint(format!(
             "what was replaced is kept: `secrets history NAME --store {label}`"
         ));

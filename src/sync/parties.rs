@@ -136,6 +136,7 @@ fn party(session: &Session, settings: Settings) -> Result<Party> {
     };
     Ok(Party {
         label,
+        keeper: keeper(session, &settings),
         settings,
         stack,
     })
@@ -231,12 +232,11 @@ pub fn work(
             asked.rules.clone(),
         ));
     }
-    let keeper = keeper(session, &left.settings);
-    Ok(Work::new(parties, links, chosen, keeper))
+    Ok(Work::new(parties, links, chosen))
 }
 
 /// Who keeps what is replaced in a store without history: a document of the local store, for the people
-/// of the environment.
+/// of that party's own environment.
 #[cfg(feature = "local")]
 fn keeper(session: &Session, settings: &Settings) -> Keeper {
     if !session.local_folder(&settings.root).exists() {

@@ -66,7 +66,8 @@ impl Request<'_> {
         let reveal: BTreeSet<Name> = names(&self.reveal.reveal)?.into_iter().collect();
         let mut work = parties::work(session, parties, &asked, chosen)?;
         if self.merge.no_keep {
-            work.keeper = Keeper::NotWanted;
+            let parties = work.parties.iter_mut();
+            parties.for_each(|party| party.keeper = Keeper::NotWanted);
         }
         let mut desk = Counter::new(session, self.consent, self.first, reveal.clone());
         let ran = session.block_on(apply::run(&mut work, &session.cx(), &mut desk));

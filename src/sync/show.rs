@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use secrets_api::Name;
+use secrets_api::{Name, Precondition};
 
 use crate::age;
 use crate::apply::{Held, Link, Party, Work};
@@ -187,11 +187,11 @@ pub fn held<'a>(work: &'a Work, link: &Link, side: Side, name: &Name) -> Option<
     work.observed[*link.sides.of(side)].as_ref()?.held.get(name)
 }
 
-/// Whether the manifest says that this is no secret.
+/// Whether the manifest says that this is no secret, and a person has accepted that.
 pub fn is_configuration(work: &Work, name: &Name) -> bool {
     let declared = |party: &Party| {
         let secret = party.settings.secret(name);
-        secret.is_some_and(|s| !s.is_sensitive())
+        party.settings.trusted && secret.is_some_and(|s| !s.is_sensitive())
     };
     work.parties.iter().all(declared)
 }
@@ -224,6 +224,13 @@ pub fn target_layer(work: &Work, link: &Link, step: &Step) -> Option<(Side, usiz
         _ => stack.layer_for(supplier).ok()?,
     };
     Some((to, layer))
+}
+
+/// What guards the write of a step to this layer of its party, as it was seen.
+pub fn guard(work: &Work, link: &Link, step: &Step, (side, layer): (Side, usize)) -> Precondition {
+    let there = held(work, link, side, &step.name).filter(|held| held.layer == layer);
+    let stack = &work.party(link, side).stack;
+    stack.guard(layer, there.map(|held| &held.meta))
 }
 
 /// One line.

@@ -147,6 +147,7 @@ fn configuration_is_shown_as_it_is() {
     let sandbox = two("DEBUG=true\nKEY=canary\n", "DEBUG=false\n");
     let manifest = sandbox.read("secrets.toml") + "\n[secrets.DEBUG]\nsensitive = false\n";
     sandbox.write("secrets.toml", manifest);
+    sandbox.trust();
     let done = sandbox.secrets(DIFF).ends(7).hides("canary");
     let text = done.text();
     assert!(

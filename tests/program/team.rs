@@ -63,13 +63,33 @@ fn who_is_removed_is_told_apart_and_what_they_read_is_named() {
 }
 
 #[test]
+fn what_a_sync_replaces_is_kept_for_the_people_of_its_own_environment() {
+    let ada = Sandbox::initialised();
+    ada.write(
+        "secrets.toml",
+        "[project]\ndefault-environment = \"staging\"\n\
+         [environments.staging]\nsource = [\"dotenv:.env.staging\"]\n\
+         [environments.production]\nsource = [\"dotenv:.env.production\"]\n",
+    );
+    ada.write(".env.staging", "A=new\n");
+    ada.write(".env.production", "A=old\n");
+    ada.secrets("sync staging production --prefer staging --yes")
+        .succeeds()
+        .says("secrets history NAME --store local:production.replaced");
+    ada.secrets("get A --store local:production.replaced")
+        .succeeds()
+        .prints("old\n");
+    let folder = ada.project().join(".secrets");
+    assert!(!folder.join("staging.replaced.age").exists());
+}
+
+#[test]
 fn a_team_that_somebody_else_changed_is_shown_and_confirmed_before_anything_is_sealed_to_it() {
     let (ada, mallory) = (Sandbox::initialised(), Sandbox::initialised());
     ada.secrets("set A").input("1").succeeds();
-    let planted = mallory.read(".secrets/recipients.toml").replace(
-        "[[recipient]]\nname = \"me\"",
-        "[[recipient]]\nname = \"mallory\"",
-    );
+    let planted = mallory.read(".secrets/recipients.toml");
+    let (_, planted) = planted.split_once("name = \"me\"").unwrap();
+    let planted = format!("\n[[recipient]]\nname = \"mallory\"{planted}");
     ada.write(
         ".secrets/recipients.toml",
         format!("{}{planted}", ada.read(".secrets/recipients.toml")),

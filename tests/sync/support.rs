@@ -84,7 +84,7 @@ pub(crate) fn bare(opening: &TestOpening, uri: &str) -> Arc<dyn Provider> {
 }
 
 /// The party of one store, already in its layers. `label` is an address such as `memory:left`.
-pub(crate) fn party(label: &str, provider: Arc<dyn Provider>) -> Party {
+pub(crate) fn party(label: &str, provider: Arc<dyn Provider>, keeper: Keeper) -> Party {
     let spec = LayerSpec {
         label: label.to_owned(),
         uri: StoreUri::parse(label).unwrap(),
@@ -118,6 +118,7 @@ pub(crate) fn party(label: &str, provider: Arc<dyn Provider>) -> Party {
         stack: Stack {
             layers: vec![layer],
         },
+        keeper,
     }
 }
 
@@ -208,12 +209,13 @@ pub(crate) async fn sync_some(
             };
         }
     };
-    let side = |(label, provider): &(String, Arc<dyn Provider>)| party(label, Arc::clone(provider));
+    let side = |(label, provider): &(String, Arc<dyn Provider>)| {
+        party(label, Arc::clone(provider), task.keeper.clone())
+    };
     let mut work = Work::new(
         vec![side(&ends.0.left), side(&ends.0.right)],
         vec![Link::new(Sides { left: 0, right: 1 }, kept, task.rules)],
         task.chosen,
-        task.keeper,
     );
     let answer = apply::run(&mut work, &cx(), desk).await;
     let link = work.links.pop().unwrap();

@@ -27,8 +27,19 @@ pub struct Description {
     pub signer: Option<String>,
     /// Why it would not be believed: nobody known has signed it.
     pub doubt: Option<String>,
+    /// Whom it says it is sealed to.
+    pub people: People,
     /// The names, sorted.
     pub secrets: Vec<Described>,
+}
+
+/// Whom a document says it is sealed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum People {
+    /// Those of `recipients.toml` as it is now, by name.
+    Listed(Vec<String>),
+    /// Others; the digest of their list.
+    Others(String),
 }
 
 /// What a document holds under one name.
@@ -51,7 +62,7 @@ impl Folder {
     /// # Errors
     /// `Unauthenticated` if it is not sealed to us; `InvalidData` for what is broken.
     pub fn describe(&self, bytes: &[u8]) -> Result<Description> {
-        let pins = self.place.shelf.load()?;
+        let pins = self.place.pins()?;
         let listed = self.team()?;
         let trust = Trust {
             pins: &pins,
@@ -61,6 +72,13 @@ impl Folder {
         let found = open::read(bytes, &Identity::parse(&*(self.identity)()?)?)?;
         let doubt = found.unvouched(&trust);
         let (document, key) = found.into_parts();
+        let people = if document.recipients == listed.digest_for(&document.environment) {
+            let members = listed.members().iter();
+            let members = members.filter(|member| member.opens(&document.environment));
+            People::Listed(members.map(|member| plain(&member.name)).collect())
+        } else {
+            People::Others(plain(&document.recipients))
+        };
         if !is_plain(&document.environment) {
             return Err(Error::new(
                 ErrorKind::InvalidData,
@@ -91,6 +109,7 @@ impl Folder {
             author: plain(&document.author),
             signer: signer.filter(|_| doubt.is_none()),
             doubt,
+            people,
         })
     }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rand::TryRng as _;
 use secrets_api::{
     Error, ErrorKind, Meta, Name, Result, SecretValue, Timestamp, Version, Zeroizing,
 };
@@ -29,12 +28,18 @@ pub(crate) type Secrets = BTreeMap<String, Vec<State>>;
 pub(crate) struct Document {
     /// The environment it is for: a file under another name is not it.
     pub(crate) environment: String,
+    /// The id of the store it is in, as `recipients.toml` says it: the same people may have another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<String>,
     /// 1, and one more with each write.
     pub(crate) generation: u64,
     /// The digest of the sealed file it was made from.
     pub(crate) parent: Option<String>,
     /// The digest of the people it is sealed to.
     pub(crate) recipients: String,
+    /// Their public keys, sorted: a merge compares them.
+    #[serde(default)]
+    pub(crate) sealed_to: Vec<String>,
     /// When.
     pub(crate) written: Timestamp,
     /// By whom, as `recipients.toml` calls them.
@@ -74,16 +79,8 @@ pub(crate) enum Kept {
 
 impl State {
     pub(crate) fn new(by: &str, value: Kept) -> Result<Self> {
-        let mut id = [0; 16];
-        rand::rngs::SysRng.try_fill_bytes(&mut id).map_err(|e| {
-            Error::new(
-                ErrorKind::Unexpected,
-                "the operating system gives no entropy",
-            )
-            .with_source(e)
-        })?;
         Ok(Self {
-            id: crate::hex::encode(&id),
+            id: crate::hex::random_id()?,
             at: Timestamp::now(),
             by: by.to_owned(),
             value,
@@ -110,9 +107,11 @@ impl Document {
     pub(crate) fn new(environment: &str) -> Self {
         Self {
             environment: environment.to_owned(),
+            store: None,
             generation: 0,
             parent: None,
             recipients: String::new(),
+            sealed_to: Vec::new(),
             written: Timestamp::now(),
             author: String::new(),
             operations: Vec::new(),
@@ -163,7 +162,10 @@ impl Document {
             .iter()
             .map(|o| 64 + o.versions.len() * 320)
             .sum();
-        let mut bytes = Zeroizing::new(Vec::with_capacity(values + names + operations + 1024));
+        let people: usize = self.sealed_to.iter().map(|key| key.len() + 4).sum();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(
+            values + names + operations + people + 1024,
+        ));
         serde_json::to_writer(&mut *bytes, self).map_err(|e| {
             Error::new(ErrorKind::Unexpected, "the document cannot be written").with_source(e)
         })?;

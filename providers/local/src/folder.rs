@@ -178,14 +178,12 @@ impl Folder {
     }
 
     fn pin(&self, team: &Team) -> Result<()> {
-        self.place
-            .shelf
-            .update(|pins| pins.members = Some(team.members().to_vec()))
+        self.place.shelf.update(|pins| pins.confirm(team))
     }
 
     /// The team, confirmed, with the owner of the identity in it.
     fn own_team(&self) -> Result<Team> {
-        let pins = self.place.shelf.load()?;
+        let pins = self.place.pins()?;
         let team = self.place.confirmed_team(&pins)?;
         let identity = Identity::parse(&*(self.identity)()?)?;
         let key = identity.signing_key();
@@ -337,6 +335,19 @@ impl Folder {
         names
     }
 
+    /// The documents that keep what was replaced elsewhere: those that are there, or were seen here.
+    ///
+    /// # Errors
+    /// If the record of what was seen cannot be read.
+    pub fn replaced(&self) -> Result<Vec<String>> {
+        let seen = self.place.pins()?.documents.into_keys();
+        let mut names: Vec<String> = seen.chain(self.documents()).collect();
+        names.retain(|name| name.ends_with(team::REPLACED));
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
     /// What of this document, and of the team, waits for a person's word.
     ///
     /// # Errors
@@ -363,7 +374,10 @@ impl Folder {
             .with_hint("run `secrets trust` again"));
         };
         self.place.shelf.update(|pins| {
-            pins.members = team.as_ref().map(|team| team.members().to_vec());
+            match &team {
+                Some(team) => pins.confirm(team),
+                None => pins.members = None,
+            }
             if let Some(seen) = &found {
                 pins.accepted.retain(|accepted| *accepted != seen.digest);
                 pins.accepted.insert(0, seen.digest.clone());
@@ -380,7 +394,7 @@ impl Folder {
     /// # Errors
     /// If the record cannot be written.
     pub fn forget_accepted(&self) -> Result<()> {
-        if self.place.shelf.load()?.accepted.is_empty() {
+        if self.place.pins()?.accepted.is_empty() {
             return Ok(());
         }
         self.place.shelf.update(|pins| pins.accepted.clear())
@@ -389,7 +403,7 @@ impl Folder {
     /// Looks at the people and, as far as the identity opens it, at one document. `None` where
     /// there is no store and was none.
     fn survey(&self, name: &str) -> Result<Option<Survey>> {
-        let pins = self.place.shelf.load()?;
+        let pins = self.place.pins()?;
         let contents = files::read(&self.place.file(name)?)?;
         let listed = Team::load(&self.place.root)?;
         if listed.is_none() && place::gone(name, &pins).is_none() {
@@ -412,6 +426,9 @@ impl Folder {
             listed: &team,
             leaving: None,
         };
+        if let Some(found) = &found {
+            found.belongs(&trust)?;
+        }
         let mut lines = people(&pins, &team);
         lines.extend(found.as_ref().and_then(|found| found.doubt(&trust)));
         let gone = sealed.is_none().then(|| place::gone(name, &pins)).flatten();
@@ -458,9 +475,15 @@ fn held(document: &Document) -> impl Iterator<Item = Name> {
 /// How the people differ from those who were confirmed.
 fn people(pins: &Pins, team: &Team) -> Vec<String> {
     let Some(confirmed) = &pins.members else {
-        return Vec::new();
+        let members = team.members().iter();
+        return members
+            .map(|member| format!("never seen on this machine: {}", member.line()))
+            .collect();
     };
     let mut lines = Vec::new();
+    if pins.store.as_deref() != team.store() {
+        lines.push("the id of the store is another one".to_owned());
+    }
     for member in team.members() {
         match confirmed.iter().find(|m| m.name == member.name) {
             None => lines.push(format!("new: {}", member.line())),
@@ -476,7 +499,7 @@ fn people(pins: &Pins, team: &Team) -> Vec<String> {
         .iter()
         .filter(|m| !team.members().iter().any(|n| n.name == m.name));
     lines.extend(gone.map(|member| format!("gone: {}", member.line())));
-    if lines.is_empty() && confirmed != team.members() {
+    if lines.is_empty() && confirmed.as_slice() != team.members() {
         lines.push("the same people, in another order".to_owned());
     }
     lines

@@ -38,7 +38,7 @@ mod ssh;
 mod team;
 mod unite;
 
-pub use describe::{Described, Description};
+pub use describe::{Described, Description, People};
 pub use folder::{Created, Folder, Removed, Resealed, Review};
 pub use identity::Identity;
 pub use merge::Merged;

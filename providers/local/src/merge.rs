@@ -3,9 +3,10 @@
 //! merged may be thrown away again, and is seen once it lies in its place.
 //!
 //! A branch may well be older than what was seen on this machine, and a rebase has the sides the
-//! other way round. So one of the two has to be no older than what was seen, whichever it is: else the
-//! merge would put our own signature and a new generation under two old documents. What the other
-//! one may not do is to bring back what was replaced: see `unite`.
+//! other way round and one commit after the other. If one of the two is no older than what was seen,
+//! whichever it is, what becomes of them is the newest there is; if both are older, so is what becomes of
+//! them: our signature must not make two old documents new. What an older one may not do is to bring
+//! back what was replaced: see `unite`.
 
 use secrets_api::{Error, ErrorKind, Name, Result};
 
@@ -16,6 +17,7 @@ use crate::open::{self, Trust};
 use crate::provider::Local;
 use crate::seal;
 use crate::sealer::Sealer;
+use crate::team::Team;
 use crate::unite::{self, Clash, Pick, Sides, Standing, Standings, United};
 
 /// What became of a merge.
@@ -29,6 +31,10 @@ pub struct Merged {
     pub taken: Vec<Name>,
     /// Why what both come from was left out of account, if it was: more is a conflict then.
     pub without_ancestor: Option<String>,
+    /// Why what became of it counts as old on this machine, if both sides do.
+    pub overtaken: Option<String>,
+    /// Whether theirs is sealed to people who are not confirmed here: they cannot open what became of it.
+    pub leaves_out: bool,
 }
 
 impl Merged {
@@ -38,6 +44,8 @@ impl Merged {
             conflicts: Vec::new(),
             taken,
             without_ancestor: None,
+            overtaken: None,
+            leaves_out: false,
         }
     }
 }
@@ -55,8 +63,6 @@ struct Signed {
 struct Base {
     /// `None` if it cannot be believed.
     document: Option<Document>,
-    /// The digest of the people it says it is sealed to, believed or not.
-    people: Option<String>,
     doubt: Option<String>,
 }
 
@@ -66,13 +72,13 @@ impl Folder {
     /// have parted; of the others the later state is taken. Histories are united. The answer is sealed
     /// to the people of `recipients.toml` as it is now, and signed by us. Records nothing.
     ///
-    /// An ancestor that cannot be opened or believed counts as none.
+    /// An ancestor that cannot be opened or believed counts as none. Of two sides that are both older than
+    /// what was seen here comes a document that is no newer than they are.
     ///
     /// # Errors
-    /// `Untrusted` if nobody confirmed has signed a side, if both are older than what was seen here, if
-    /// the team is not the confirmed one, or if theirs is sealed to people who are not yet those of
-    /// `recipients.toml`; `Unauthenticated` for who cannot open both or may not sign; `InvalidData`
-    /// for what is broken.
+    /// `Untrusted` if nobody confirmed has signed a side, if the store was never seen here, if the team is
+    /// not the confirmed one, or if a branch is no longer sealed to somebody of `recipients.toml`; `Unauthenticated` for who
+    /// cannot open both or may not sign; `InvalidData` for what is broken.
     pub fn merge(
         &self,
         environment: &str,
@@ -101,7 +107,15 @@ impl Local {
             return Ok(Merged::whole(ours, Vec::new()));
         }
         let identity = self.identity()?;
-        let pins = self.place.shelf.load()?;
+        let pins = self.place.pins()?;
+        if pins.members.is_none() {
+            // Whoever can push puts a folder anywhere; git calls us for each.
+            return Err(Error::new(
+                ErrorKind::Untrusted,
+                "this store was never seen on this machine: nothing is signed in it unasked",
+            )
+            .with_hint("run `secrets trust` in its folder first"));
+        }
         let team = self.place.confirmed_team(&pins)?;
         let trust = Trust {
             pins: &pins,
@@ -110,20 +124,16 @@ impl Local {
         };
         let one = self.signed("ours", ours, &identity, &trust)?;
         let other = self.signed("theirs", theirs, &identity, &trust)?;
-        if let (Some(doubt), Some(_)) = (&one.overtaken, &other.overtaken) {
-            return Err(Error::new(
-                ErrorKind::Untrusted,
-                format!("neither side is the newest that was seen here: {doubt}"),
-            )
-            .with_hint(self.again("if that is meant, run `secrets trust`")));
-        }
-        // One of the two is no older than what was seen: so theirs, being newer than ours, is not.
+        let overtaken = one.overtaken.clone().filter(|_| other.overtaken.is_some());
         if ancestor == Some(ours)
             && one.document.generation < other.document.generation
             && unite::comes_from(&one.document, &other.document)
         {
             let taken = unite::differing(&one.document, &other.document);
-            return Ok(Merged::whole(theirs, taken));
+            return Ok(Merged {
+                overtaken,
+                ..Merged::whole(theirs, taken)
+            });
         }
         let base = ancestor.map_or_else(Base::default, |bytes| self.base(bytes, &identity, &trust));
         let behind = |document: &Document| {
@@ -141,10 +151,18 @@ impl Local {
             },
         };
         let people = team.digest_for(&self.name);
-        self.people_are_merged(&people, &one.document, &other.document, &base)?;
-        let whole = one.overtaken.is_none()
+        let sides = (&one.document, &other.document);
+        self.nobody_was_removed(&team, sides, base.document.as_ref())?;
+        let whole = (one.overtaken.is_none() || overtaken.is_some())
             && one.document.recipients == people
             && other.document.generation <= one.document.generation;
+        let highest = one.document.generation.max(other.document.generation);
+        let keys = team.recipients(&self.name);
+        let leaves_out = other
+            .document
+            .sealed_to
+            .iter()
+            .any(|key| !keys.contains(key));
         let sealer = Sealer::new(&self.name, &identity, pins, team)?;
         let United {
             document,
@@ -159,16 +177,19 @@ impl Local {
             standings,
             choose,
         )?;
-        let bytes = if !changed && whole {
-            ours.to_vec()
-        } else {
-            sealer.seal(document, one.digest)?.0
+        let bytes = match &overtaken {
+            _ if !changed && whole => ours.to_vec(),
+            // No newer than they are, wherever it is read: also where less was seen than here.
+            Some(_) => sealer.seal_as(highest, document, one.digest)?.0,
+            None => sealer.seal(document, one.digest)?.0,
         };
         Ok(Merged {
             bytes,
             conflicts,
             taken,
             without_ancestor: base.doubt,
+            overtaken,
+            leaves_out,
         })
     }
 
@@ -181,9 +202,11 @@ impl Local {
         trust: &Trust<'_>,
     ) -> Result<Signed> {
         let told = |error: Error| {
-            let hint = match error.kind() {
-                ErrorKind::Untrusted => Some(self.again(
-                    "if recipients.toml was merged too, run `secrets trust`; else look at that branch first: `git switch` to it, then `secrets trust`",
+            let hint = match (error.kind(), side) {
+                // Ours lies in the working tree, where `secrets trust` looks.
+                (ErrorKind::Untrusted, "theirs") => Some(format!(
+                    "if recipients.toml was merged too, run `secrets trust`; else look at theirs by itself: `git checkout --theirs .secrets/{}.age`, `secrets trust`",
+                    self.name
                 )),
                 _ => error.hint().map(str::to_owned),
             };
@@ -215,47 +238,53 @@ impl Local {
                 };
             }
         };
-        let people = Some(found.people().to_owned());
         match found.vouched(trust) {
             Ok(loaded) => Base {
                 document: Some(loaded.document),
-                people,
                 doubt: None,
             },
             Err(error) => Base {
                 document: None,
-                people,
                 doubt: Some(error.message().to_owned()),
             },
         }
     }
 
-    /// That theirs is not sealed to other people than ours because the team was changed there, which
-    /// `recipients.toml` here does not show yet: what was written there after somebody was removed
-    /// must not be sealed to them.
-    fn people_are_merged(
+    /// That nobody is among the people it will be sealed to whom a branch has removed, which `recipients.toml`
+    /// here does not show: what was written there since must not be sealed to them. Who is on one branch
+    /// alone was added there only if it is known that they were not in before.
+    fn nobody_was_removed(
         &self,
-        people: &str,
-        ours: &Document,
-        theirs: &Document,
-        base: &Base,
+        team: &Team,
+        (ours, theirs): (&Document, &Document),
+        base: Option<&Document>,
     ) -> Result<()> {
-        let there = &theirs.recipients;
-        if people != ours.recipients || people == there || base.people.as_ref() == Some(there) {
+        let is_in = |document: &Document, key: &String| document.sealed_to.contains(key);
+        let members = team.members().iter().filter(|m| m.opens(&self.name));
+        let mut removed = members.filter_map(|member| {
+            let key = &member.age;
+            let had = base.is_none_or(|base| is_in(base, key));
+            match (is_in(ours, key), is_in(theirs, key)) {
+                (true, true) => None,
+                (false, false) => Some(("neither side", member)),
+                (true, false) => had.then_some(("theirs", member)),
+                (false, true) => had.then_some(("ours", member)),
+            }
+        });
+        let Some((side, member)) = removed.next() else {
             return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Untrusted,
-            format!("theirs: {}.age is sealed to other people than those of recipients.toml here, who may have been removed there", self.name),
-        )
-        .with_hint(self.again("merge recipients.toml first and run `secrets trust`")))
-    }
-
-    /// What to do first, and that it is then merged again.
-    fn again(&self, first: &str) -> String {
-        format!(
-            "{first}; then merge it again: `git checkout --merge .secrets/{}.age`",
-            self.name
-        )
+        };
+        let is_not = if side == "neither side" {
+            "is"
+        } else {
+            "is not"
+        };
+        let (name, file) = (&member.name, &self.name);
+        let message = format!(
+            "{side}: {file}.age {is_not} sealed to {name}, who is in recipients.toml here and may have been removed there"
+        );
+        Err(Error::new(ErrorKind::Untrusted, message).with_hint(
+            "merge recipients.toml first and run `secrets trust`; who was added without `secrets team add` is sealed to by the next `secrets set` before the merge",
+        ))
     }
 }

@@ -37,6 +37,16 @@ pub(crate) struct Trust<'a> {
     pub(crate) leaving: Option<&'a Member>,
 }
 
+impl Trust<'_> {
+    /// The id of the store; at first sight that of the file counts.
+    fn store(&self) -> Option<&str> {
+        match self.pins.members {
+            Some(_) => self.pins.store.as_deref(),
+            None => self.listed.store(),
+        }
+    }
+}
+
 /// Opens a file's bytes, of whatever environment it says it is. Nothing in it may be used before
 /// [`Found::believed`].
 ///
@@ -74,10 +84,32 @@ impl Found {
     /// # Errors
     /// `Untrusted`: a person may accept it.
     pub(crate) fn believed(self, trust: &Trust<'_>) -> Result<Loaded> {
+        self.belongs(trust)?;
         match self.doubt(trust) {
             Some(doubt) => Err(untrusted(doubt)),
             None => self.vouched(trust),
         }
+    }
+
+    /// That it is a document of this store. No person's word stands in for that: it was signed for
+    /// other purposes.
+    ///
+    /// # Errors
+    /// `Untrusted`.
+    pub(crate) fn belongs(&self, trust: &Trust<'_>) -> Result<()> {
+        match self.stranger(trust) {
+            Some(stranger) => Err(Error::new(ErrorKind::Untrusted, stranger)
+                .with_hint("restore it from source control: `git checkout FILE`")),
+            None => Ok(()),
+        }
+    }
+
+    fn stranger(&self, trust: &Trust<'_>) -> Option<String> {
+        let is_ours = self.document.store.as_deref() == trust.store();
+        (!is_ours).then(|| {
+            let name = &self.document.environment;
+            format!("{name}.age is a document of another store than that of recipients.toml here")
+        })
     }
 
     /// The document, if somebody confirmed vouches for it: however old it is. For one side of a
@@ -86,6 +118,7 @@ impl Found {
     /// # Errors
     /// `Untrusted`: a person may accept it.
     pub(crate) fn vouched(self, trust: &Trust<'_>) -> Result<Loaded> {
+        self.belongs(trust)?;
         if let Some(doubt) = self.unvouched(trust) {
             return Err(untrusted(doubt));
         }
@@ -104,10 +137,10 @@ impl Found {
     /// generation: what was accepted once must not come back after something newer.
     pub(crate) fn unvouched(&self, trust: &Trust<'_>) -> Option<String> {
         let accepted = trust.pins.accepted.contains(&self.digest);
-        if accepted {
-            return None;
-        }
-        self.doubtful_signer(trust)
+        self.stranger(trust).or_else(|| {
+            let doubted = !accepted;
+            doubted.then(|| self.doubtful_signer(trust)).flatten()
+        })
     }
 
     /// Why it is not what this machine has seen last, or anything newer.
@@ -152,11 +185,6 @@ impl Found {
         })
     }
 
-    /// The digest of the people it says it is sealed to.
-    pub(crate) fn people(&self) -> &str {
-        &self.document.recipients
-    }
-
     /// The document and the key that signed it, whatever they are: to be shown, never to be used.
     pub(crate) fn into_parts(self) -> (Document, Option<String>) {
         (self.document, self.signer)
@@ -176,6 +204,11 @@ fn untrusted(doubt: String) -> Error {
 }
 
 impl Loaded {
+    /// Whether it was sealed to these people.
+    pub(crate) fn is_sealed_to(&self, team: &Team) -> bool {
+        self.document.recipients == team.digest_for(&self.document.environment)
+    }
+
     /// What was seen by loading it.
     pub(crate) fn seen(&self) -> Option<Seen> {
         let digest = self.digest.clone()?;

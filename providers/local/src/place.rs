@@ -7,7 +7,7 @@ use secrets_api::{Dirs, Error, ErrorKind, Result};
 
 use crate::inside;
 use crate::pins::{Pins, Shelf};
-use crate::team::Team;
+use crate::team::{REPLACED, Team};
 
 /// A project's folder, and what this machine remembers of the store in it.
 #[derive(Debug, Clone)]
@@ -51,14 +51,27 @@ impl Place {
         }
     }
 
-    /// The people of `recipients.toml`, if they are those who were confirmed.
+    /// What this machine has seen.
+    ///
+    /// # Errors
+    /// As [`Shelf::load`].
+    pub(crate) fn pins(&self) -> Result<Pins> {
+        self.shelf.load(|| {
+            // What is wrong with the list is for whoever needs it to say.
+            let listed = Team::load(&self.root).ok().flatten()?;
+            listed.store().map(ToOwned::to_owned)
+        })
+    }
+
+    /// The people of `recipients.toml`, if they are those who were confirmed; at first sight, whoever they
+    /// are.
     ///
     /// # Errors
     /// `Untrusted` if they have changed: nothing is sealed to anyone unseen.
     pub(crate) fn confirmed_team(&self, pins: &Pins) -> Result<Team> {
         let team = self.team()?;
-        match &pins.members {
-            Some(members) if members != team.members() => Err(Error::new(
+        match pins.confirmed() {
+            Some(confirmed) if confirmed != team => Err(Error::new(
                 ErrorKind::Untrusted,
                 "recipients.toml has changed: the people this store is sealed to are not those you confirmed",
             )
@@ -68,9 +81,11 @@ impl Place {
     }
 }
 
-/// Why a document that is not there may not be taken for an empty one: it was seen here before.
+/// Why a document that is not there may not be taken for an empty one: it was seen here before. What keeps
+/// replaced values is not in source control, and nothing is read from it: it may begin anew.
 pub(crate) fn gone(name: &str, pins: &Pins) -> Option<String> {
-    let seen = pins.documents.get(name)?;
+    let seen = pins.documents.get(name);
+    let seen = seen.filter(|_| !name.ends_with(REPLACED))?;
     Some(format!(
         "{name}.age is gone: generation {} of it was seen here",
         seen.generation

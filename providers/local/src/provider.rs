@@ -134,6 +134,15 @@ fn not_gone(name: &str, pins: &Pins) -> Result<()> {
     }
 }
 
+/// Why nothing is sealed to the people of `recipients.toml`, where nobody confirmed them and they are not
+/// those that the document, which somebody signed, says it is sealed to.
+fn unseen(name: &str) -> Error {
+    let message = format!(
+        "recipients.toml has changed since {name}.age was sealed, and was never confirmed on this machine"
+    );
+    Error::new(ErrorKind::Untrusted, message).with_hint(open::CONFIRM)
+}
+
 fn revision(digest: Option<&String>) -> Revision {
     Revision::new(digest.map_or(ABSENT, String::as_str))
 }
@@ -151,7 +160,7 @@ impl Local {
     pub(crate) fn load(&self) -> Result<Option<Loaded>> {
         // The record before the file: what others write in between makes the file newer than the
         // record, never older.
-        let pins = self.place.shelf.load()?;
+        let pins = self.place.pins()?;
         let Some(contents) = files::read(&self.place.file(&self.name)?)? else {
             return not_gone(&self.name, &pins).map(|()| None);
         };
@@ -164,7 +173,9 @@ impl Local {
         let found = open::open(&self.name, &contents.bytes, &self.identity()?)?;
         let loaded = found.believed(&trust)?;
         if let Some(seen) = loaded.seen() {
-            self.place.shelf.note(&pins, Some(&team), &self.name, &seen);
+            // People who came after it was sealed are nobody's word yet.
+            let team = loaded.is_sealed_to(&team).then_some(&team);
+            self.place.shelf.note(&pins, team, &self.name, &seen);
         }
         Ok(Some(loaded))
     }
@@ -209,7 +220,7 @@ impl Local {
         leaving: Option<&Member>,
         make: &impl Make<T>,
     ) -> Result<(T, Option<Sealed>)> {
-        let pins = self.place.shelf.load()?;
+        let pins = self.place.pins()?;
         let team = self.place.confirmed_team(&pins)?;
         let sealer = Sealer::new(&self.name, identity, pins, team)?;
         let trust = Trust {
@@ -221,7 +232,13 @@ impl Local {
             mut document,
             digest,
         } = match now {
-            Some(now) => open::open(&self.name, &now.bytes, identity)?.believed(&trust)?,
+            Some(now) => {
+                let loaded = open::open(&self.name, &now.bytes, identity)?.believed(&trust)?;
+                if sealer.pins.members.is_none() && !loaded.is_sealed_to(&sealer.team) {
+                    return Err(unseen(&self.name));
+                }
+                loaded
+            }
             None => {
                 not_gone(&self.name, &sealer.pins)?;
                 Loaded {
@@ -465,7 +482,7 @@ impl Provider for Local {
             ));
         }
         if let Some(loaded) = &loaded
-            && loaded.document.recipients != team.digest_for(&self.name)
+            && !loaded.is_sealed_to(&team)
         {
             report.problems.push((
                 "recipients.toml has changed since the document was sealed".into(),

@@ -58,7 +58,7 @@ impl<'a> Sealer<'a> {
     /// `InvalidData` where there is no further generation.
     pub(crate) fn seal(
         &self,
-        mut document: Document,
+        document: Document,
         parent: Option<String>,
     ) -> Result<(Vec<u8>, Seen)> {
         // Never below what was seen: a document that vanished and is made anew must not look old.
@@ -66,15 +66,29 @@ impl<'a> Sealer<'a> {
         let newest = document
             .generation
             .max(seen.map_or(0, |seen| seen.generation));
-        document.generation = newest.checked_add(1).ok_or_else(|| {
+        let generation = newest.checked_add(1).ok_or_else(|| {
             Error::new(
                 ErrorKind::InvalidData,
                 format!("{}.age is of the last generation there can be", self.name),
             )
             .with_hint("restore an earlier one from source control, then run `secrets trust`")
         })?;
+        self.seal_as(generation, document, parent)
+    }
+
+    /// The same as a generation that is given: for what must not pass as the newest.
+    pub(crate) fn seal_as(
+        &self,
+        generation: u64,
+        mut document: Document,
+        parent: Option<String>,
+    ) -> Result<(Vec<u8>, Seen)> {
+        document.generation = generation;
         document.parent = parent;
+        document.store = self.team.store().map(ToOwned::to_owned);
         document.recipients = self.team.digest_for(self.name);
+        document.sealed_to = self.team.recipients(self.name);
+        document.sealed_to.sort_unstable();
         document.written = Timestamp::now();
         self.me.clone_into(&mut document.author);
         let signed = envelope::sign(&document.to_bytes()?, self.identity)?;

@@ -1,5 +1,6 @@
 //! `.secrets/recipients.toml`: the people, their public keys, and what each may open. Public, and
-//! committed; what in it counts is what was confirmed on this machine (see `pins`).
+//! committed; what in it counts is what was confirmed on this machine (see `pins`). Its id stands in
+//! every document: one of another store, of the same people, is none of this one.
 
 use std::path::{Path, PathBuf};
 
@@ -110,6 +111,9 @@ impl Member {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Team {
+    /// Which store it is: random, made once.
+    #[serde(default)]
+    store: Option<String>,
     #[serde(default, rename = "recipient")]
     members: Vec<Member>,
 }
@@ -160,6 +164,10 @@ impl Team {
             let shown: String = why.chars().filter(|c| !c.is_control()).take(200).collect();
             invalid(format!("line {line}: {shown}"))
         })?;
+        if team.store.as_deref().is_some_and(|id| !hex::is_id(id)) {
+            return Err(invalid("`store` is not the id that `secrets init` made".into())
+                .with_hint(RESTORE));
+        }
         if team.members.len() > MOST {
             return Err(invalid(format!(
                 "it lists {} people, and at most {MOST} can be",
@@ -177,6 +185,16 @@ impl Team {
             }
         }
         Ok(team)
+    }
+
+    /// The people of a store as they were confirmed.
+    pub(crate) fn of(store: Option<String>, members: Vec<Member>) -> Self {
+        Self { store, members }
+    }
+
+    /// The store's id; one that was made without has none.
+    pub(crate) fn store(&self) -> Option<&str> {
+        self.store.as_deref()
     }
 
     /// The people, in the file's order.
@@ -205,10 +223,11 @@ impl Team {
         hex::digest_parts(lines.iter().map(String::as_str))
     }
 
-    /// The digest of all of them, in the file's order.
+    /// The digest of the store's id and all of them, in the file's order.
     pub(crate) fn digest(&self) -> String {
         let lines: Vec<_> = self.members.iter().map(Member::line).collect();
-        hex::digest_parts(lines.iter().map(String::as_str))
+        let store = self.store().unwrap_or_default();
+        hex::digest_parts(std::iter::once(store).chain(lines.iter().map(String::as_str)))
     }
 
     /// The member who signs with this key for this environment.
@@ -243,7 +262,12 @@ fn table(member: &Member) -> Table {
 }
 
 const HEAD: &str = "\
-# The people this store is sealed to: public keys only. Changed by `secrets team`; commit it.\n\n";
+# The people this store is sealed to: public keys only. Changed by `secrets team`; commit it.\n";
+
+/// How the file of a new store begins.
+fn head() -> Result<String> {
+    Ok(format!("{HEAD}store = \"{}\"\n\n", hex::random_id()?))
+}
 
 /// Changes the file, leaving comments and order as they are; says what it now holds. The file must
 /// still hold `before`, which was confirmed.
@@ -266,9 +290,14 @@ pub(crate) fn update(
                 "recipients.toml was changed by someone else meanwhile",
             ));
         }
-        let text = now.map_or(HEAD.as_bytes(), |now| &now.bytes);
-        let text = String::from_utf8_lossy(text).into_owned();
-        let mut after = present.unwrap_or_default();
+        let text = match now {
+            Some(now) => String::from_utf8_lossy(&now.bytes).into_owned(),
+            None => head()?,
+        };
+        let mut after = match present {
+            Some(present) => present,
+            None => Team::parse(text.as_bytes(), &path)?,
+        };
         let old = after.members.clone();
         change(&mut after.members);
         for member in &after.members {

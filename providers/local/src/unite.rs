@@ -3,7 +3,8 @@
 //!
 //! Every state has a random id, so that most names settle themselves: a side whose newest state is in
 //! the other's history is behind it. Only what has parted is asked about, and what is asked about is
-//! never answered with a state that may be an old one played back: that is a conflict.
+//! never answered with a state that may be an old one played back: that is a conflict. So is a theirs that
+//! went back behind what both come from: a `git revert` is meant, an old document played back is not.
 
 use std::collections::{BTreeSet, HashSet};
 use std::mem;
@@ -63,8 +64,12 @@ pub struct Clash {
     pub name: Name,
     /// Whose state is the present one: ours, unless ours may be an old one played back.
     pub present: Side,
-    /// The other's state, which is in the history: a rollback brings it.
-    pub other: Version,
+    /// The other's state, which is in the history: a rollback brings it. `None` if the other has none.
+    pub other: Option<Version>,
+    /// Who of the two has no value of it.
+    pub removed: Option<Side>,
+    /// Whether theirs is an earlier state than what both come from.
+    pub set_back: bool,
 }
 
 /// Why a document may be an old one that somebody plays back.
@@ -137,10 +142,10 @@ pub(crate) fn unite(
         let from_base = base.map_or(&[][..], |base| states(base, &text));
         let mut from_ours = ours.secrets.remove(&text).unwrap_or_default();
         let from_theirs = theirs.secrets.remove(&text).unwrap_or_default();
-        let Some(newest) = from_theirs.first() else {
-            secrets.insert(text, from_ours);
+        // One commit that is picked does not bring what those before it have added.
+        if from_ours.is_empty() && same(from_base, &from_theirs) {
             continue;
-        };
+        }
         let (top, clash) = settle(
             &name,
             from_base,
@@ -150,15 +155,11 @@ pub(crate) fn unite(
             choose,
         );
         if clash {
-            let other = match (top, from_ours.first()) {
-                (Side::Theirs, Some(ours)) => ours.version(),
-                _ => newest.version(),
-            };
-            conflicts.push(Clash {
-                name: name.clone(),
-                present: top,
-                other,
-            });
+            conflicts.push(told(&name, top, from_base, &from_ours, &from_theirs));
+        }
+        if from_theirs.is_empty() {
+            secrets.insert(text, from_ours);
+            continue;
         }
         let before: Vec<String> = from_ours.iter().map(|state| state.id.clone()).collect();
         if top == Side::Ours && from_ours.is_empty() {
@@ -211,6 +212,22 @@ fn later(one: &[State], other: &[State]) -> bool {
         .is_some_and(|newest| other.iter().all(|state| state.at < newest.at))
 }
 
+/// Whether a side has an earlier state than what it comes from, or none any more.
+fn went_back(base: &[State], side: &[State]) -> bool {
+    match side.first() {
+        None => !base.is_empty(),
+        Some(_) => !same(base, side) && ahead(base, side) && !ahead(side, base),
+    }
+}
+
+/// Whether the present values are the same, or there is none in either.
+fn equal(one: &[State], other: &[State]) -> bool {
+    match (one.first().and_then(value), other.first().and_then(value)) {
+        (Some(one), Some(other)) => one.same_as(other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}
+
 fn held(states: &[State]) -> Option<Held<'_>> {
     let state = states.first()?;
     Some(Held {
@@ -227,7 +244,27 @@ fn value(state: &State) -> Option<&SecretValue> {
     }
 }
 
-/// Whose state is the present one, and whether that is for a person to say. Theirs has the name.
+/// What a person has to know of a conflict.
+fn told(name: &Name, present: Side, base: &[State], ours: &[State], theirs: &[State]) -> Clash {
+    let other = match present {
+        Side::Ours => theirs,
+        Side::Theirs => ours,
+    };
+    let has_value = |states: &[State]| states.first().and_then(value).is_some();
+    Clash {
+        name: name.clone(),
+        present,
+        other: other.first().map(State::version),
+        removed: match (has_value(ours), has_value(theirs)) {
+            (false, _) => Some(Side::Ours),
+            (_, false) => Some(Side::Theirs),
+            _ => None,
+        },
+        set_back: went_back(base, theirs),
+    }
+}
+
+/// Whose state is the present one, and whether that is for a person to say.
 fn settle(
     name: &Name,
     base: &[State],
@@ -239,9 +276,13 @@ fn settle(
     if same(ours, theirs) {
         return (Side::Ours, false);
     }
+    let equal = equal(ours, theirs);
+    if theirs.is_empty() {
+        return (Side::Ours, !equal && went_back(base, theirs));
+    }
     // Where each knows the other's newest, two people have settled a conflict in two ways.
     match (ahead(ours, theirs), ahead(theirs, ours)) {
-        (true, false) => return (Side::Ours, false),
+        (true, false) => return (Side::Ours, !equal && went_back(base, theirs)),
         (false, true) => return (Side::Theirs, false),
         _ => {}
     }
@@ -253,13 +294,6 @@ fn settle(
             theirs: held(theirs),
         },
     );
-    let equal = match (ours.first(), theirs.first()) {
-        (Some(ours), Some(theirs)) => match (value(ours), value(theirs)) {
-            (Some(ours), Some(theirs)) => ours.same_as(theirs),
-            (ours, theirs) => ours.is_none() && theirs.is_none(),
-        },
-        _ => false,
-    };
     // Histories forget: a state that the other does not know may have been replaced there long ago.
     let old = |standing: Standing, one: &[State], other: &[State]| {
         standing.behind || (standing.dated && !later(one, other))

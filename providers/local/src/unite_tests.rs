@@ -77,7 +77,7 @@ impl Outcome {
         let [clash] = &self.united.conflicts[..] else {
             panic!("{:?}", self.united.conflicts);
         };
-        (clash.present, clash.other.as_str())
+        (clash.present, clash.other.as_ref().unwrap().as_str())
     }
 }
 
@@ -174,7 +174,11 @@ fn what_has_parted_is_asked_with_all_three_sides() {
     let united = unite("ada", Some(&base), ours, theirs, NEVER, &mut choose).unwrap();
     assert_eq!(asked, 1);
     assert_eq!(ids(&united.document), ["o", "t", "a"]);
-    assert_eq!(united.conflicts[0].other.as_str(), "t");
+    let [clash] = &united.conflicts[..] else {
+        panic!("{:?}", united.conflicts);
+    };
+    assert_eq!(clash.other.as_ref().unwrap().as_str(), "t");
+    assert_eq!((clash.removed, clash.set_back), (Some(Side::Theirs), false));
 }
 
 #[test]
@@ -198,6 +202,43 @@ fn a_name_that_theirs_never_had_stays_and_nobody_is_asked() {
     assert_eq!((kept.asked, kept.ids()), (0, vec!["o", "a"]));
     let neither = plain(Vec::new(), Vec::new(), Pick::Theirs);
     assert!(neither.asked == 0 && !neither.united.changed);
+}
+
+#[test]
+fn a_theirs_that_goes_back_behind_what_both_come_from_is_for_a_person_to_decide() {
+    let base = || Some(line(&["b", "a"], 2));
+    let reverted = || line(&["a"], 1);
+    let clash = |outcome: &Outcome| outcome.united.conflicts[0].clone();
+    // Whether ours has changed it since or not; nobody is asked for what cannot be taken anyway.
+    for ours in [line(&["b", "a"], 2), line(&["c", "b", "a"], 3)] {
+        let newest = ours[0].id.clone();
+        let outcome = judged(base(), ours, reverted(), NEVER, Pick::Theirs);
+        assert_eq!((outcome.asked, outcome.clash()), (0, (Side::Ours, "a")));
+        assert!(outcome.ids()[0] == newest && clash(&outcome).set_back);
+    }
+    // To when there was no such name.
+    let outcome = judged(
+        base(),
+        line(&["b", "a"], 2),
+        Vec::new(),
+        NEVER,
+        Pick::Theirs,
+    );
+    let told = clash(&outcome);
+    assert_eq!((told.other, told.removed), (None, Some(Side::Theirs)));
+    assert_eq!(outcome.ids(), ["b", "a"]);
+    // Not if it comes to the same.
+    let gone = vec![deleted("d", 5), state("b", 2)];
+    let outcome = judged(base(), gone, Vec::new(), NEVER, Pick::Theirs);
+    assert!(outcome.settled());
+}
+
+#[test]
+fn one_commit_that_is_picked_neither_brings_nor_removes_what_those_before_it_added() {
+    let before = || line(&["b"], 2);
+    let outcome = judged(Some(before()), Vec::new(), before(), NEVER, Pick::Ours);
+    assert!(outcome.settled() && outcome.asked == 0 && !outcome.united.changed);
+    assert!(!outcome.united.document.secrets.contains_key("A"));
 }
 
 #[test]

@@ -151,10 +151,7 @@ fn a_stranger_who_puts_himself_into_the_team_is_not_believed() {
     ada.set("local:", "A", "1").unwrap();
     let sealed = ada.sealed();
     // Whoever can push can write these files.
-    mallory
-        .folder()
-        .init("mallory", Some(&ada.identity.recipient()))
-        .unwrap();
+    mallory.forge(&ada, "mallory");
     mallory.set("local:", "A", "planted").unwrap();
     ada.pull(&mallory);
     refused(

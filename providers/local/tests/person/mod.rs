@@ -33,6 +33,32 @@ impl Person {
         person
     }
 
+    /// The same person at the same machine, in another folder.
+    pub fn elsewhere(&self) -> Self {
+        let text = self.identity.to_secret();
+        let mut opening = TestOpening::new().with_identity(text.expose());
+        opening.dirs = self.opening.dirs.clone();
+        let identity = Identity::parse(&text).unwrap();
+        Self { opening, identity }
+    }
+
+    /// Makes a store of their own, sealed to another too, that says it is the other's.
+    pub fn forge(&self, of: &Person, name: &str) {
+        let folder = self.folder();
+        folder.init(name, Some(&of.identity.recipient())).unwrap();
+        let list = std::fs::read_to_string(self.file("recipients.toml")).unwrap();
+        let list = list.replace(&self.id(), &of.id());
+        std::fs::write(self.file("recipients.toml"), list).unwrap();
+        std::fs::remove_dir_all(self.opening.dirs.state.join("local")).unwrap();
+    }
+
+    /// The line of the list that says which store it is.
+    pub fn id(&self) -> String {
+        let list = std::fs::read_to_string(self.file("recipients.toml")).unwrap();
+        let line = list.lines().find(|line| line.starts_with("store = "));
+        line.unwrap().to_owned()
+    }
+
     pub fn folder(&self) -> Folder {
         Folder::new(
             &self.opening.root,

@@ -1,0 +1,139 @@
+//! A document counts in its own store alone, and a store that is known on this machine is known in every
+//! folder of it: another clone, another worktree, a copy that somebody else has planted.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod person;
+
+use person::{Person, refused};
+use secrets_api::{ErrorKind, Name};
+use secrets_local::{Pick, Sides};
+
+/// Adds somebody to the list as whoever can push does: by hand, with nothing sealed anew.
+fn add_by_hand(at: &Person, new: &Person, name: &str) {
+    let path = at.file("recipients.toml");
+    let mut list = std::fs::read_to_string(&path).unwrap();
+    let member = new.member(name, &["*"]);
+    list.push_str(&format!(
+        "\n[[recipient]]\nname = \"{name}\"\nage = \"{}\"\nsign = \"{}\"\nenvironments = [\"*\"]\n",
+        member.age,
+        member.sign.unwrap()
+    ));
+    std::fs::write(path, list).unwrap();
+}
+
+#[test]
+fn a_document_of_another_store_of_the_same_people_is_none_of_this_one() {
+    let ada = Person::founder();
+    ada.set("local:", "A", "1").unwrap();
+    let other = ada.elsewhere();
+    other.folder().init("ada", None).unwrap();
+    for value in ["2", "3"] {
+        other.set("local:", "A", value).unwrap();
+    }
+    std::fs::write(ada.file("dev.age"), other.sealed()).unwrap();
+    let words = "dev.age is a document of another store";
+    refused(ada.get("local:", "A"), ErrorKind::Untrusted, words);
+    refused(ada.set("local:", "A", "4"), ErrorKind::Untrusted, words);
+    // No word of a person makes it one.
+    refused(
+        ada.folder().review("dev").map(|_| ()),
+        ErrorKind::Untrusted,
+        words,
+    );
+    // Nor does a list that says it is that store.
+    let list = std::fs::read_to_string(ada.file("recipients.toml")).unwrap();
+    let list = list.replace(&ada.id(), &other.id());
+    std::fs::write(ada.file("recipients.toml"), list).unwrap();
+    refused(ada.get("local:", "A"), ErrorKind::Untrusted, words);
+}
+
+#[test]
+fn a_store_without_an_id_is_still_one() {
+    let ada = Person::founder();
+    let list = std::fs::read_to_string(ada.file("recipients.toml")).unwrap();
+    let list = list.replace(&ada.id(), "");
+    std::fs::write(ada.file("recipients.toml"), list).unwrap();
+    std::fs::remove_dir_all(ada.opening.dirs.state.join("local")).unwrap();
+    ada.set("local:", "A", "1").unwrap();
+    assert_eq!(ada.get("local:", "A").unwrap().as_deref(), Some("1"));
+}
+
+#[test]
+fn in_another_clone_the_people_who_were_confirmed_are_known() {
+    let (ada, eve) = (Person::founder(), Person::new());
+    ada.set("local:", "A", "1").unwrap();
+    let clone = ada.elsewhere();
+    clone.pull(&ada);
+    assert_eq!(clone.get("local:", "A").unwrap().as_deref(), Some("1"));
+    let worktree = ada.elsewhere();
+    worktree.pull(&ada);
+    add_by_hand(&worktree, &eve, "eve");
+    refused(
+        worktree.set("local:", "A", "2"),
+        ErrorKind::Untrusted,
+        "recipients.toml has changed",
+    );
+    let review = worktree.folder().review("dev").unwrap();
+    assert!(review.lines()[0].starts_with("new: eve"), "{review:?}");
+    // A word given in one folder counts in the next that is new.
+    worktree.folder().accept("dev", review.digest()).unwrap();
+    worktree.set("local:", "A", "2").unwrap();
+    let third = ada.elsewhere();
+    third.pull(&worktree);
+    third.set("local:", "A", "3").unwrap();
+    // The first one keeps what it has seen: it may be at another commit.
+    ada.set("local:", "A", "4").unwrap();
+}
+
+#[test]
+fn at_first_sight_nothing_is_sealed_to_people_the_document_was_not_sealed_to() {
+    let (ada, grace, eve) = (Person::founder(), Person::new(), Person::new());
+    ada.folder().add(&grace.member("grace", &["*"])).unwrap();
+    ada.set("local:", "A", "1").unwrap();
+    grace.pull(&ada);
+    add_by_hand(&grace, &eve, "eve");
+    // It is read, which confirms nobody.
+    assert_eq!(grace.get("local:", "A").unwrap().as_deref(), Some("1"));
+    refused(
+        grace.set("local:", "A", "2"),
+        ErrorKind::Untrusted,
+        "was never confirmed on this machine",
+    );
+    let review = grace.folder().review("dev").unwrap();
+    let lines = review.lines().join("\n");
+    assert!(lines.contains("never seen on this machine: eve"), "{lines}");
+    grace.folder().accept("dev", review.digest()).unwrap();
+    grace.set("local:", "A", "2").unwrap();
+    eve.pull(&grace);
+    assert_eq!(eve.get("local:", "A").unwrap().as_deref(), Some("2"));
+}
+
+#[test]
+fn a_merge_signs_nothing_in_a_store_that_was_never_seen() {
+    let (ada, eve) = (Person::founder(), Person::new());
+    // Somebody who is not in the team has put a store of their own into the repository.
+    eve.folder()
+        .init("eve", Some(&ada.identity.recipient()))
+        .unwrap();
+    add_by_hand(&eve, &ada, "ada");
+    let review = eve.folder().review("dev").unwrap();
+    eve.folder().accept("dev", review.digest()).unwrap();
+    eve.set("local:", "A", "1").unwrap();
+    let ours = eve.sealed();
+    eve.set("local:", "B", "2").unwrap();
+    let theirs = eve.sealed();
+    let planted = ada.elsewhere();
+    planted.pull(&eve);
+    let merge = || {
+        let mut ours_counts = |_: &Name, _: &Sides<'_>| Pick::Ours;
+        let folder = planted.folder();
+        folder.merge("dev", None, &ours, &theirs, &mut ours_counts)
+    };
+    let words = "never seen on this machine";
+    refused(merge(), ErrorKind::Untrusted, words);
+    // Its people are shown before anything is signed there.
+    let review = planted.folder().review("dev").unwrap();
+    assert!(review.lines()[0].contains("eve"), "{review:?}");
+    planted.folder().accept("dev", review.digest()).unwrap();
+    assert!(merge().is_ok());
+}

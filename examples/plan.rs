@@ -31,6 +31,8 @@ fn seen(number: u64, turn: u8) -> Seen {
         version,
         modified: None,
         derived: false,
+        refers: Vec::new(),
+        layer: 0,
     })
 }
 
@@ -44,6 +46,10 @@ fn agreed(number: u64) -> Memory {
         agreed: Some(Agreed {
             fingerprint,
             versions,
+            layers: Sides {
+                left: Some(0),
+                right: Some(0),
+            },
         }),
         intent: None,
     }

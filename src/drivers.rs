@@ -49,18 +49,30 @@ fn settings(program: &str) -> [(&'static str, String); 5] {
     ]
 }
 
-/// What git answers in this folder, told nothing by our own variables: those may be about another
-/// repository.
-fn git(root: &Path, words: &[&str]) -> Result<Output> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(root).args(words).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("GIT_") || text.starts_with("SECRETS_") {
-            command.env_remove(&name);
-        }
-    }
-    command
+/// What git needs of our environment: not its own variables, which may be about another repository, and no
+/// credential.
+const FOR_GIT: [&str; 6] = [
+    "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+];
+
+/// What git answers in this folder.
+pub fn git(root: &Path, words: &[&str]) -> Result<Output> {
+    let kept = FOR_GIT.map(|name| (name, std::env::var_os(name)));
+    let kept = kept
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    Command::new("git")
+        .arg("-C")
+        .arg(root)
+        .args(words)
+        .stdin(Stdio::null())
+        .env_clear()
+        .envs(kept)
         .output()
         .map_err(|e| Failure::new(Exit::Failed, format!("git cannot be run: {e}")))
 }
@@ -258,11 +270,12 @@ fn program() -> Result<String> {
     Ok(quoted(text))
 }
 
-/// What a shell finds by our name.
+/// What a shell finds by our name, wherever it is started: nothing where it would look in its own folder
+/// first, which is the repository's.
 fn on_path() -> Option<PathBuf> {
     let path = std::env::var_os(variables::PATH)?;
     std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
+        .take_while(|folder| folder.is_absolute())
         .map(|folder| folder.join(BY_NAME))
         .find(|candidate| candidate.is_file())
 }

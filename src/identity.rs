@@ -211,49 +211,131 @@ pub fn none_found(surroundings: &Surroundings) -> Error {
     .with_hint("run `secrets identity new`, or set SECRETS_IDENTITY_FILE to one you have")
 }
 
+/// The length of the machine key, in bytes.
+const KEY_BYTES: usize = 32;
+
+fn machine_key_file(dirs: &Dirs) -> PathBuf {
+    dirs.state.join("machine-key")
+}
+
+/// What the user's state holds of the machine key.
+enum Kept {
+    Key(SecretValue),
+    /// There is none.
+    Nothing,
+    /// It is there and is not to be used.
+    Unusable(Error),
+    /// Its folder cannot be entered: nothing that was kept under it can be read or written either.
+    Closed,
+}
+
+fn kept(path: &Path) -> Kept {
+    let wrong =
+        |kind, what: String, hint: String| Kept::Unusable(Error::new(kind, what).with_hint(hint));
+    let shown = path.display();
+    let contents = match (files::read(path), path.symlink_metadata()) {
+        (Ok(None), _) => return Kept::Nothing,
+        (Ok(Some(contents)), _) => contents,
+        (Err(_), Err(_)) => return Kept::Closed,
+        (Err(error), Ok(_)) => {
+            let what = format!("the machine key: {}", error.message());
+            let hint = match error.kind() {
+                ErrorKind::PermissionDenied => format!("whose is it? `ls -l {shown}`"),
+                _ => lost_with(path),
+            };
+            return wrong(error.kind(), what, hint);
+        }
+    };
+    if contents.bytes.len() != KEY_BYTES {
+        let length = contents.bytes.len();
+        let what =
+            format!("the machine key in {shown} is damaged: {length} bytes, not {KEY_BYTES}");
+        return wrong(ErrorKind::InvalidData, what, lost_with(path));
+    }
+    if contents.mode & 0o077 != 0 {
+        let mode = contents.mode & 0o777;
+        let what = format!("others may read the machine key {shown} (mode {mode:03o})");
+        return wrong(
+            ErrorKind::Unauthenticated,
+            what,
+            format!("chmod 600 {shown}"),
+        );
+    }
+    Kept::Key(SecretValue::from(contents.bytes))
+}
+
+/// What to do about a key that is not one any more.
+fn lost_with(path: &Path) -> String {
+    format!(
+        "put the key back from a backup; if it is lost, remove {}: every pair of stores is then compared as if it had never been synced",
+        path.display()
+    )
+}
+
 /// The machine key: 32 random bytes in the user's state, made on first need where `create` says
 /// so. Where it cannot be kept (no home, a read-only one) it lasts as long as this process, and
-/// so do the versions made under it.
+/// so do the versions made under it. The same where the kept one is not to be used: that one stays
+/// as it is. What is remembered under it takes [`kept_machine_key`].
 pub fn machine_key(dirs: &Dirs, create: bool) -> KeySource {
-    let path = dirs.state.join("machine-key");
-    once(move || {
-        if let Some(kept) = files::read(&path)
-            .ok()
-            .flatten()
-            .filter(|kept| kept.bytes.len() == 32)
-        {
-            return Ok(SecretValue::from(kept.bytes));
-        }
-        let fresh = random_key()?;
-        if !create {
-            return Ok(fresh);
-        }
-        let options = files::Options {
-            create_parents: true,
-            ..files::Options::default()
-        };
-        let kept = files::update(&path, &options, |now| {
-            Ok(match now.filter(|now| now.bytes.len() == 32) {
-                // Another process was first.
-                Some(now) => (files::Edit::Keep, SecretValue::from_slice(&now.bytes)),
-                None => {
-                    let bytes = Zeroizing::new(fresh.expose().to_vec());
-                    (files::Edit::Replace(bytes), fresh.duplicate())
-                }
-            })
-        });
-        Ok(kept.unwrap_or(fresh))
+    let path = machine_key_file(dirs);
+    once(move || match kept(&path) {
+        Kept::Key(key) => Ok(key),
+        Kept::Nothing if create => made(&path),
+        Kept::Nothing | Kept::Unusable(_) | Kept::Closed => random_key(),
     })
+}
+
+/// The machine key for what is remembered under it: one that is there and cannot be used is an error, for
+/// under another key all that would be taken for lost, and replaced.
+pub fn kept_machine_key(dirs: &Dirs) -> KeySource {
+    let path = machine_key_file(dirs);
+    once(move || match kept(&path) {
+        Kept::Key(key) => Ok(key),
+        Kept::Nothing => made(&path),
+        Kept::Closed => random_key(),
+        Kept::Unusable(error) => Err(error),
+    })
+}
+
+/// Makes one and keeps it, if it can be kept.
+fn made(path: &Path) -> Result<SecretValue> {
+    let fresh = random_key()?;
+    let options = files::Options {
+        create_parents: true,
+        ..files::Options::default()
+    };
+    let made = files::update(path, &options, |now| {
+        Ok(match now {
+            None => {
+                let bytes = Zeroizing::new(fresh.expose().to_vec());
+                (files::Edit::Replace(bytes), fresh.duplicate())
+            }
+            // Another process was first.
+            Some(now) if now.bytes.len() == KEY_BYTES => {
+                (files::Edit::Keep, SecretValue::from_slice(&now.bytes))
+            }
+            Some(_) => (files::Edit::Keep, fresh.duplicate()),
+        })
+    });
+    Ok(made.unwrap_or(fresh))
 }
 
 /// Whether the machine key is kept: else each process has another.
 pub fn has_machine_key(dirs: &Dirs) -> bool {
-    dirs.state.join("machine-key").is_file()
+    matches!(kept(&machine_key_file(dirs)), Kept::Key(_))
+}
+
+/// What is wrong with the machine key, where there is one.
+pub fn machine_key_fault(dirs: &Dirs) -> Option<Error> {
+    match kept(&machine_key_file(dirs)) {
+        Kept::Unusable(error) => Some(error),
+        Kept::Key(_) | Kept::Nothing | Kept::Closed => None,
+    }
 }
 
 fn random_key() -> Result<SecretValue> {
     use rand::TryRng as _;
-    let mut bytes = Zeroizing::new(vec![0; 32]);
+    let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
     rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(|e| {
         Error::new(
             ErrorKind::Unexpected,
@@ -274,4 +356,77 @@ fn once(make: impl Fn() -> Result<SecretValue> + Send + Sync + 'static) -> KeySo
         let value = Arc::new(make()?);
         Ok(Arc::clone(kept.get_or_init(|| value)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn dirs(state: &Path) -> Dirs {
+        Dirs {
+            home: state.to_owned(),
+            config: state.to_owned(),
+            state: state.to_owned(),
+        }
+    }
+
+    fn key(source: KeySource) -> Result<Vec<u8>> {
+        source().map(|key| key.expose().to_vec())
+    }
+
+    #[test]
+    fn a_machine_key_is_made_once_and_where_it_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(&folder.path().join("made"));
+        let [one, other] = [(); 2].map(|()| key(machine_key(&dirs, false)).unwrap());
+        assert_ne!(one, other, "each lasts as long as its process");
+        assert!(!dirs.state.exists());
+        let made = key(kept_machine_key(&dirs)).unwrap();
+        assert_eq!(key(machine_key(&dirs, true)).unwrap(), made);
+        assert_eq!(key(machine_key(&dirs, false)).unwrap(), made);
+        assert!(has_machine_key(&dirs) && machine_key_fault(&dirs).is_none());
+        let mode = machine_key_file(&dirs).metadata().unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_no_machine_key_any_more_is_never_replaced_and_nothing_is_kept_under_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let dirs = dirs(folder.path());
+        let path = machine_key_file(&dirs);
+        let refused = |kind: ErrorKind| {
+            assert_eq!(key(kept_machine_key(&dirs)).unwrap_err().kind(), kind);
+            assert_eq!(machine_key_fault(&dirs).unwrap().kind(), kind);
+            assert!(machine_key_fault(&dirs).unwrap().hint().is_some());
+            assert!(!has_machine_key(&dirs));
+            // What keeps nothing goes on, with a key of its own.
+            assert_eq!(key(machine_key(&dirs, true)).unwrap().len(), KEY_BYTES);
+        };
+        for damaged in [&[][..], &[7; 31], &[7; 33]] {
+            std::fs::write(&path, damaged).unwrap();
+            refused(ErrorKind::InvalidData);
+            assert_eq!(std::fs::read(&path).unwrap(), damaged);
+        }
+        std::fs::write(&path, [7; KEY_BYTES]).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        refused(ErrorKind::Unauthenticated);
+        assert_ne!(key(machine_key(&dirs, true)).unwrap(), [7; KEY_BYTES]);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(key(kept_machine_key(&dirs)).unwrap(), [7; KEY_BYTES]);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        refused(ErrorKind::InvalidConfig);
+    }
+
+    #[test]
+    fn where_nothing_can_be_kept_a_key_lasts_as_long_as_its_process() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let dirs = dirs(&folder.path().join("file/state"));
+        assert_eq!(key(kept_machine_key(&dirs)).unwrap().len(), KEY_BYTES);
+        assert_eq!(key(machine_key(&dirs, true)).unwrap().len(), KEY_BYTES);
+        assert!(machine_key_fault(&dirs).is_none());
+    }
 }

@@ -9,6 +9,8 @@
 //! | [`commands`] | one verb a file: its arguments beside its `run` | print but through [`printer`] |
 //! | [`settings`] | flags, environment and manifest, resolved once into plain data | open a store |
 //! | [`manifest`] | `secrets.toml`: find, parse, edit, trust | hold a value |
+//! | `links` | files that have several names, of which one is written | |
+//! | `own_files` | files that are no store: the manifest, git's own, the encrypted store's | go by how a path is written |
 //! | [`session`] | one run: what surrounds it, who prints, the stores it opens | |
 //! | [`stack`] | the opened layers of an environment: read at once, merged, written one by one | |
 //! | [`layers`] | retry, timeout, concurrency limit and trace around every provider | be repeated elsewhere |
@@ -72,8 +74,10 @@ pub mod generate;
 pub mod identity;
 pub mod layers;
 mod leases;
+mod links;
 pub mod manifest;
 mod missing;
+mod own_files;
 pub mod plan;
 pub mod printer;
 pub mod registry;

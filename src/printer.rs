@@ -347,6 +347,14 @@ impl Printer {
     /// # Errors
     /// As [`Printer::confirm`].
     pub fn ask(&self, question: &str, flag: &str) -> Result<String> {
+        Ok(self.ask_on(question, flag)?.unwrap_or_default())
+    }
+
+    /// The same where no answer is one too: `None` at the end of the input.
+    ///
+    /// # Errors
+    /// As [`Printer::confirm`].
+    pub fn ask_on(&self, question: &str, flag: &str) -> Result<Option<String>> {
         if !self.can_ask {
             return Err(Failure::usage(format!(
                 "there is no terminal to ask on: {}",
@@ -360,8 +368,13 @@ impl Printer {
             .write_all(printable(question).as_bytes())
             .and_then(|()| err.flush())
             .and_then(|()| std::io::stdin().lock().read_line(&mut line));
-        answered.map_err(|e| Failure::new(Exit::Failed, format!("cannot ask: {e}")))?;
-        Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+        let read = answered.map_err(|e| Failure::new(Exit::Failed, format!("cannot ask: {e}")))?;
+        if read == 0 {
+            // What is said next has a line of its own.
+            let _ = writeln!(err);
+            return Ok(None);
+        }
+        Ok(Some(line.trim_end_matches(['\n', '\r']).to_owned()))
     }
 
     /// Asks for a secret, without showing what is typed.

@@ -157,14 +157,15 @@ impl Session {
             if !spec.names.is_empty() {
                 provider = Arc::new(Renamed::new(provider, spec.names.clone()));
             }
+            let printer = Arc::clone(&self.printer);
+            let mut layered = Layered::new(provider, printer, spec.timeout);
+            if let Some(path) = spec.file() {
+                layered = layered.with_file(path);
+            }
             Ok(Layer {
                 label: spec.label.clone(),
                 spec: spec.clone(),
-                provider: Arc::new(Layered::new(
-                    provider,
-                    Arc::clone(&self.printer),
-                    spec.timeout,
-                )),
+                provider: Arc::new(layered),
             })
         };
         Ok(Stack {

@@ -12,7 +12,9 @@ use crate::layers::TIMEOUT;
 use crate::layers::names::Names;
 use crate::manifest::trust::{self, Record};
 use crate::manifest::{self, Manifest, Secret};
+use crate::own_files;
 use crate::registry::{self, Reach};
+use crate::shell::quoted;
 use crate::suggest;
 use crate::surroundings::Surroundings;
 use crate::variables;
@@ -69,6 +71,12 @@ impl LayerSpec {
         })
     }
 
+    /// The file that it is, if it is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        let reach = registry::find(self.uri.scheme()).map(|entry| entry.reach);
+        (reach == Some(Reach::Path)).then(|| self.root.join(self.uri.location()))
+    }
+
     /// What tells this store from all others, however it was spelled.
     pub fn canonical(&self) -> String {
         let location = self.uri.location();
@@ -112,7 +120,7 @@ fn place_of(scheme: &str, location: &str) -> String {
 }
 
 /// Who names the layers' addresses.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whence {
     /// The command line: the user's own word.
     Typed,
@@ -190,14 +198,14 @@ impl Project {
                 _ => None,
             })
             .unwrap_or(DEFAULT_ENVIRONMENT);
-        if self.found.is_some() && !environments.contains_key(name) && globals.store.is_empty() {
+        // Where stores are typed a project may have no environments; one that was named has to be one of them.
+        let counts = globals.store.is_empty() || named.is_some() && !environments.is_empty();
+        if self.found.is_some() && !environments.contains_key(name) && counts {
             let known = environments.keys().map(String::as_str);
             return Err(Failure::usage(format!("there is no environment `{name}`"))
                 .with_hint_opt(suggest::hint(name, known)));
         }
-        if !manifest::is_label(name) {
-            return Err(Failure::usage(manifest::LABEL));
-        }
+        manifest::check_environment(name)?;
         Ok(name.to_owned())
     }
 }
@@ -246,6 +254,9 @@ impl Settings {
         globals: &Globals,
         surroundings: &Surroundings,
     ) -> Result<Self> {
+        for layer in &layers {
+            own_files::refuse(layer, &project.root)?;
+        }
         let record = Record::load(&surroundings.dirs, &project.root)?;
         let claims = trust::claims(&project.manifest, &project.root);
         let trusted = record.covers(&claims, surroundings.text(variables::TRUST));
@@ -259,7 +270,10 @@ impl Settings {
                     Whence::Mirror => true,
                 }
         };
-        if project.found.is_some() && !trusted && layers.iter().any(needs_trust) {
+        let own = layers.iter().filter(|layer| !layer.inherited);
+        let plain =
+            whence == Whence::Source && trust::ends_in_plain_file(own.map(|layer| &layer.uri));
+        if project.found.is_some() && !trusted && (plain || layers.iter().any(needs_trust)) {
             return Err(trust::untrusted(
                 &record,
                 surroundings.text(variables::TRUST),
@@ -381,7 +395,13 @@ fn layers(
                     Exit::Denied,
                     ".env here is a link that leads out of this folder",
                 )
-                .with_hint("if it is meant, name it: `--store dotenv:.env`"));
+                .with_hint(format!(
+                    "if it is meant, name the file it is: `--store {}`",
+                    quoted(&format!(
+                        "dotenv:{}",
+                        trust::real_path(&file).unwrap_or(file).display()
+                    ))
+                )));
             }
             return Ok(vec![layer]);
         }

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use secrets_api::{Ctx, Error, ErrorKind, Name, Unit, Version};
 
+use super::look::seen;
 use super::observe::{needs_revision, state};
 use super::prepare::Write;
 use super::{Link, Party, Progress, Work};
@@ -50,21 +51,49 @@ pub struct Outcome {
     pub fate: Fate,
 }
 
-/// Notes what is about to be written. `anew`: a document is made that was not there, so that what was
+/// Notes what is about to be written. A document or layer that is made and was not there: what was
 /// remembered of its names would soon look like deletions of all that is not written now.
 ///
 /// # Errors
 /// If it cannot be noted: then nothing may be written.
-pub(super) fn announce(link: &mut Link, writes: &[Write], anew: bool) -> Result<()> {
-    let forgotten: Vec<Name> = match anew {
-        true => link.kept.base().keys().cloned().collect(),
-        false => Vec::new(),
+pub(super) fn announce(work: &Work, link: &mut Link, writes: &[Write]) -> Result<()> {
+    let made: Vec<(Side, usize, bool)> = writes
+        .iter()
+        .filter_map(|write| {
+            let there = seen(work, link, write.to)?;
+            let anew = there.lacking.contains_key(&write.layer);
+            anew.then_some((write.to, write.layer, there.missing))
+        })
+        .collect();
+    // What a higher layer supplies by now does not depend on it.
+    let goes = |name: &Name, memory: &Memory| {
+        made.iter().any(|(to, layer, all)| {
+            let supplier = memory.agreed.as_ref().and_then(|a| *a.layers.of(*to));
+            let now = seen(work, link, *to).and_then(|seen| seen.held.get(name));
+            *all || match (supplier, now.map(|held| held.layer)) {
+                (Some(then), Some(now)) => then == *layer && now < then,
+                (Some(then), None) => then == *layer,
+                (None, now) => now.is_none(),
+            }
+        })
     };
-    let forgotten = forgotten.into_iter().map(|name| (name, None));
+    let base = link.kept.base().iter();
+    let gone = base.filter(|(name, memory)| goes(name, memory));
+    let forgotten: Vec<_> = gone.map(|(name, _)| (name.clone(), None)).collect();
+    let forgotten = forgotten.into_iter();
     let intents = writes
         .iter()
         .map(|write| (write.name.clone(), Some(write.intent())));
-    Ok(link.kept.note(forgotten.chain(intents).collect())?)
+    let noted = link.kept.note(forgotten.chain(intents).collect());
+    noted.map_err(|error| {
+        let failure = Failure::from(error);
+        let message = format!(
+            "what is about to be written cannot be noted, so nothing was written: {}",
+            failure.message
+        );
+        let hint = "the state folder, ~/.local/state/secrets or below XDG_STATE_HOME, has to be writable; what is remembered of these two may be removed: they are compared as if never synced";
+        Failure::new(failure.exit, message).with_hint(failure.hint.unwrap_or(hint.to_owned()))
+    })
 }
 
 /// Makes the writes, in all layers at once. The answers are in the order of the writes.
@@ -213,13 +242,16 @@ fn some(memory: Memory) -> Option<Memory> {
 
 /// What both hold after a write; nothing after a removal.
 fn agreed(write: Write, version: Option<Version>) -> Option<Memory> {
-    let mut versions = Sides::default();
+    let (mut versions, mut layers) = (Sides::default(), Sides::default());
     *versions.of_mut(write.to) = version;
     *versions.of_mut(write.to.other()) = write.version;
+    *layers.of_mut(write.to) = Some(write.layer);
+    *layers.of_mut(write.to.other()) = write.from;
     Some(Memory {
         agreed: Some(Agreed {
             fingerprint: write.fingerprint?,
             versions,
+            layers,
         }),
         intent: None,
     })
@@ -236,10 +268,15 @@ fn agreements(link: &Link) -> Vec<(Name, Option<Memory>)> {
                     left: left?.version.clone(),
                     right: right?.version.clone(),
                 };
+                let layers = Sides {
+                    left: Some(left?.layer),
+                    right: Some(right?.layer),
+                };
                 let memory = Memory {
                     agreed: Some(Agreed {
                         fingerprint: left?.fingerprint,
                         versions,
+                        layers,
                     }),
                     intent: None,
                 };

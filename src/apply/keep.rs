@@ -3,15 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt as _};
 use secrets_api::{
     Change, Ctx, Lookup, Name, Op, OperationId, Precondition, Provider, SecretValue, Select,
 };
 
 use super::look::seen;
+use super::observe::version_of;
 use super::prepare::Write;
 use super::{Link, Work};
-use crate::exit::{Exit, Failure, Result};
+use crate::exit::{Failure, Result};
 use crate::plan::Side;
+
+/// Of how many values a history is asked at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// Who keeps what is replaced.
 #[derive(Debug, Clone)]
@@ -23,8 +28,8 @@ pub enum Keeper {
         /// The store.
         provider: Arc<dyn Provider>,
     },
-    /// Nobody can; why.
-    Nobody(String),
+    /// Nobody can; why, and what to do about it.
+    Nobody(Failure),
     /// Nobody shall: what is replaced may be lost.
     NotWanted,
 }
@@ -33,7 +38,7 @@ pub enum Keeper {
 /// were given to.
 ///
 /// # Errors
-/// If a value would be lost: there is nobody to keep it, and the other side's history has not seen it.
+/// If a value would be lost: there is nobody to keep it, and it is not in the other side's history.
 pub(super) async fn keep(
     work: &Work,
     link: &Link,
@@ -46,32 +51,34 @@ pub(super) async fn keep(
         if doomed.is_empty() {
             continue;
         }
-        match &work.party(link, side).keeper {
-            Keeper::NotWanted => {}
+        let why = match &work.party(link, side).keeper {
+            Keeper::NotWanted => continue,
             Keeper::Store { label, provider } => match store(&**provider, cx, &doomed).await {
-                Ok(0) => {}
-                Ok(_) => {
-                    kept_by.insert(label.clone());
+                Ok(given) => {
+                    kept_by.extend((given > 0).then(|| label.clone()));
+                    continue;
                 }
-                Err(error) => {
-                    let why = Failure::from(error).message;
-                    unless_known(work, link, &doomed, &why)?;
-                }
+                Err(error) => Failure::from(error),
             },
-            Keeper::Nobody(why) => unless_known(work, link, &doomed, why)?,
-        }
+            Keeper::Nobody(why) => why.clone(),
+        };
+        unless_held(work, link, cx, &doomed, why).await?;
     }
     Ok(kept_by)
 }
 
-/// Says, before anything is written, that there is nobody to keep what is replaced.
+/// Says, before anything is written, that there is nobody to keep what is replaced. Asks no store: of what
+/// both sides held it is taken that the other side's history, where it keeps one, has it.
 ///
 /// # Errors
-/// As [`keep`], as far as it is known without asking the local store.
+/// As [`keep`], as far as it is known without asking.
 pub(super) fn check_kept(work: &Work, link: &Link, writes: &[Write]) -> Result<()> {
     for side in Side::BOTH {
         if let Keeper::Nobody(why) = &work.party(link, side).keeper {
-            unless_known(work, link, &doomed(work, link, side, writes), why)?;
+            let doomed = doomed(work, link, side, writes);
+            let lost = doomed.iter().map(|(write, _)| *write);
+            let lost: Vec<_> = lost.filter(|w| !may_be_held(work, link, w)).collect();
+            refuse(work, link, &lost, why.clone())?;
         }
     }
     Ok(())
@@ -131,32 +138,101 @@ async fn store(
     Ok(changes.len())
 }
 
-/// A value that both sides held is in the other side's history, where that keeps one.
-fn unless_known(
+/// Whether the other side's history may have what is replaced: both sides held it, and that one keeps one.
+fn may_be_held(work: &Work, link: &Link, write: &Write) -> bool {
+    let other = &work.party(link, write.to.other()).stack.layers;
+    write.was_agreed && other.iter().any(|l| l.provider.capabilities().history)
+}
+
+/// Refuses values that nobody keeps, but for those that the other side's history really has.
+async fn unless_held(
     work: &Work,
     link: &Link,
+    cx: &Ctx,
     doomed: &[(&Write, &SecretValue)],
-    why: &str,
+    mut why: Failure,
 ) -> Result<()> {
-    let known = |write: &Write| {
-        let other = &work.party(link, write.to.other()).stack.layers;
-        write.was_agreed && other.iter().all(|l| l.provider.capabilities().history)
+    let asked = doomed.iter().map(|(write, value)| async move {
+        let held = match may_be_held(work, link, write) {
+            true => is_held(work, link, cx, write, value).await,
+            false => Ok(false),
+        };
+        (*write, held)
+    });
+    let asked: Vec<_> = asked.collect();
+    let answers: Vec<_> = stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await;
+    let mut lost = Vec::new();
+    for (write, held) in answers {
+        match held {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(failure) if !why.message.contains(&failure.message) => {
+                why.message = format!("{}; {}", why.message, failure.message);
+            }
+            Err(_) => {}
+        }
+        lost.push(write);
+    }
+    refuse(work, link, &lost, why)
+}
+
+/// Whether the other side's history has a value: first the state that was agreed on, then all there are.
+async fn is_held(
+    work: &Work,
+    link: &Link,
+    cx: &Ctx,
+    write: &Write,
+    value: &SecretValue,
+) -> Result<bool> {
+    let side = write.to.other();
+    let party = work.party(link, side);
+    let agreed = write.before.agreed.as_ref();
+    let agreed = agreed.and_then(|agreed| agreed.versions.of(side).as_ref());
+    let is_it = |layer: usize, lookup: Lookup| match lookup {
+        Lookup::Found(stored) => {
+            let decoded = party
+                .stack
+                .decode(layer, &party.settings, &write.name, stored);
+            decoded.is_ok_and(|stored| stored.value.same_as(value))
+        }
+        Lookup::Absent | Lookup::Deleted { .. } => false,
     };
-    let lost: Vec<_> = doomed
-        .iter()
-        .filter(|(write, _)| !known(write))
-        .map(|(write, _)| write.name.as_str())
-        .collect();
-    let Some((write, _)) = doomed.first().filter(|_| !lost.is_empty()) else {
+    let layers = party.stack.layers.iter().enumerate();
+    for (n, layer) in layers.filter(|(_, l)| l.provider.capabilities().history) {
+        let provider = &layer.provider;
+        if let Some(version) = agreed.map(version_of)
+            && let Ok(lookup) = provider.read_version(cx, &write.name, &version).await
+            && is_it(n, lookup)
+        {
+            return Ok(true);
+        }
+        let states = provider.history(cx, &write.name).await?;
+        let states = states.into_iter().filter(|state| !state.deleted);
+        for version in states.filter_map(|state| state.version) {
+            if is_it(n, provider.read_version(cx, &write.name, &version).await?) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Refuses to write what makes values be lost, if there are any.
+fn refuse(work: &Work, link: &Link, lost: &[&Write], why: Failure) -> Result<()> {
+    let Some(first) = lost.first() else {
         return Ok(());
     };
-    let label = &work.party(link, write.to).stack.layers[write.layer].label;
-    Err(Failure::new(
-        Exit::Failed,
-        format!(
-            "{label} keeps no history and the local store cannot keep what is replaced there ({}): {why}; nothing was written",
-            lost.join(", ")
-        ),
-    )
-    .with_hint("`secrets init` makes a local store; to lose what is replaced: --no-keep"))
+    let label = &work.party(link, first.to).stack.layers[first.layer].label;
+    let names: Vec<_> = lost.iter().map(|write| write.name.as_str()).collect();
+    let message = format!(
+        "{label} keeps no history and the local store cannot keep what is replaced there ({}): {}; nothing was written",
+        names.join(", "),
+        why.message
+    );
+    let lose = "to lose what is replaced: --no-keep";
+    let hint = match why.hint {
+        Some(own) => format!("{own}; {lose}"),
+        None => lose.to_owned(),
+    };
+    Err(Failure::new(why.exit, message).with_hint(hint))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
-use secrets_api::{Ctx, Meta, Name, REVISION};
+use secrets_api::{Ctx, Error, ErrorKind, Meta, Name, REVISION};
 
 use super::observe::revision_of;
 use super::{Link, Observed, Work, observe};
@@ -59,7 +59,8 @@ async fn look_at(work: &mut Work, cx: &Ctx, wanted: &BTreeSet<usize>) {
 }
 
 /// Asks the histories of documents about values that may have been put back, because their document has
-/// another revision than when they were agreed on, and on which a conflict hangs.
+/// another revision than when they were agreed on, and on which a conflict hangs. A history that cannot be asked
+/// now is its link's failure; one that is not shown to us leaves the conflict to a person.
 async fn settle(work: &mut Work, cx: &Ctx) {
     let shared: &Work = work;
     let doubts = work.links.iter().enumerate().flat_map(|(n, link)| {
@@ -77,27 +78,44 @@ async fn settle(work: &mut Work, cx: &Ctx) {
         let party = shared.party(&shared.links[n], side);
         let provider = &party.stack.layers[held.layer].provider;
         let stayed = match (revision_of(then), held.state().as_ref() != Some(then)) {
-            (Some(revision), true) => {
-                let history = provider.history(cx, &step.name).await;
-                history.is_ok_and(|states| has_stayed(&states, revision))
-            }
-            _ => false,
+            (Some(revision), true) => match provider.history(cx, &step.name).await {
+                Ok(states) => Ok(has_stayed(&states, revision)),
+                // Another time it will tell: what it would say is not to be guessed.
+                Err(error) if is_passing(&error) => Err(Failure::from(error)),
+                Err(_) => Ok(false),
+            },
+            _ => Ok(false),
         };
-        stayed.then(|| (n, side, step.name.clone()))
+        (n, side, step.name.clone(), stayed)
     });
     let asked: Vec<_> = asked.collect();
-    let settled: Vec<_> = stream::iter(asked)
-        .buffered(DOUBTS_AT_ONCE)
-        .filter_map(std::future::ready)
-        .collect()
-        .await;
-    if settled.is_empty() {
-        return;
+    let settled = stream::iter(asked).buffered(DOUBTS_AT_ONCE);
+    let settled: Vec<_> = settled.collect().await;
+    let mut is_new = false;
+    for (n, side, name, stayed) in settled {
+        let link = &mut work.links[n];
+        is_new |= !matches!(stayed, Ok(false));
+        match stayed {
+            Ok(true) => {
+                link.stayed.insert((side, name));
+            }
+            Ok(false) => {}
+            Err(failure) => {
+                link.failed.get_or_insert((side, failure));
+            }
+        }
     }
-    for (n, side, name) in settled {
-        work.links[n].stayed.insert((side, name));
+    if is_new {
+        plan_all(work);
     }
-    plan_all(work);
+}
+
+/// Whether the same call may be answered another time.
+fn is_passing(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::OutcomeUnknown
+    )
 }
 
 /// Whether a secret has held its present value since its document had this revision; the newest state
@@ -157,6 +175,7 @@ async fn graves(
 pub(super) fn plan_all(work: &mut Work) {
     let mut links = std::mem::take(&mut work.links);
     for link in &mut links {
+        link.prepared = None;
         link.plan = match (seen(work, link, Side::Left), seen(work, link, Side::Right)) {
             (Some(left), Some(right)) if link.failed.is_none() => {
                 let keys = link.kept.keys();

@@ -8,7 +8,10 @@
 //! | `prepare` | from a plan to writes: which layer, in which form, guarded by what; refusals before the first write |
 //! | `keep` | values that are about to be replaced where no history keeps them |
 //! | `carry` | the writes themselves, noted before and after |
-//! | `run` | round after round until nobody has written meanwhile |
+//! | `run` | round after round until nobody has written meanwhile and nothing follows |
+//!
+//! A store that puts lines together from others says something else after a write than was written: then it is
+//! looked and planned again, until nothing follows any more.
 //!
 //! Killed anywhere and run again it observes and plans anew: nothing is ever replayed.
 
@@ -61,6 +64,8 @@ pub struct Link {
     pub kept_by: std::collections::BTreeSet<String>,
     /// Why one of the two could not be looked at.
     pub failed: Option<(Side, crate::exit::Failure)>,
+    /// The writes of the plan, where they were prepared to be checked.
+    prepared: Option<Vec<prepare::Write>>,
 }
 
 impl Link {
@@ -75,6 +80,7 @@ impl Link {
             outcomes: Vec::new(),
             kept_by: std::collections::BTreeSet::new(),
             failed: None,
+            prepared: None,
         }
     }
 }
@@ -91,6 +97,9 @@ pub struct Work {
     pub links: Vec<Link>,
     /// Which names it is about.
     pub chosen: crate::choice::Chosen,
+    /// Whether it was looked anew only because lines that are put together from others follow what was
+    /// written, and nobody else is known to have written meanwhile.
+    pub following: bool,
 }
 
 impl std::fmt::Debug for Work {
@@ -103,17 +112,14 @@ impl std::fmt::Debug for Work {
 
 impl Work {
     /// A sync before the first look.
-    pub fn new(
-        parties: Vec<Party>,
-        links: Vec<Link>,
-        chosen: crate::choice::Chosen,
-    ) -> Self {
+    pub fn new(parties: Vec<Party>, links: Vec<Link>, chosen: crate::choice::Chosen) -> Self {
         Self {
             observed: parties.iter().map(|_| None).collect(),
             unseen: parties.iter().map(|_| None).collect(),
             parties,
             links,
             chosen,
+            following: false,
         }
     }
 

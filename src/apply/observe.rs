@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use secrets_api::{Ctx, Lookup, Meta, Name, Revision, SecretValue, Select, Unit, Version};
+use secrets_api::{Ctx, Lookup, Meta, Name, REFERS, Revision, SecretValue, Select, Unit, Version};
 
 use super::Party;
 use crate::base::Keys;
@@ -32,6 +32,12 @@ impl Held {
     pub fn state(&self) -> Option<Version> {
         state(self.meta.version.as_ref(), self.revision.as_ref())
     }
+
+    /// The names it is put together from, in its layer.
+    pub fn refers(&self) -> impl Iterator<Item = Name> {
+        let tags = self.meta.tags.iter().filter(|(key, _)| key == REFERS);
+        tags.filter_map(|(_, name)| Name::new(name).ok())
+    }
 }
 
 /// What a state is remembered by: its version, and the document's revision where the version is only a
@@ -49,6 +55,14 @@ pub fn revision_of(state: &Version) -> Option<&str> {
     state.as_str().split_once(' ').map(|(_, revision)| revision)
 }
 
+/// The store's own version in what a state is remembered by.
+pub fn version_of(state: &Version) -> Version {
+    match state.as_str().split_once(' ') {
+        Some((version, _)) => Version::new(version),
+        None => state.clone(),
+    }
+}
+
 /// Whether states of this layer are remembered with their document's revision.
 pub fn needs_revision(party: &Party, layer: usize) -> bool {
     let can = party.stack.layers[layer].provider.capabilities();
@@ -61,13 +75,17 @@ pub struct Observed {
     /// The values by name.
     pub held: BTreeMap<Name, Held>,
     /// The names that may be there and cannot be read, with why.
-    pub unknown: BTreeMap<Name, String>,
+    pub unknown: BTreeMap<Name, Failure>,
     /// The names that the store remembers a deletion of.
     pub deleted: Vec<Name>,
     /// Entries that are no names of secrets: left alone.
     pub foreign: Vec<String>,
     /// Whether there is no document at all in any layer.
     pub missing: bool,
+    /// The layers that are not there, by their places, with what they are called.
+    pub lacking: BTreeMap<usize, String>,
+    /// The layer that new names go to, if any can be written.
+    home: Option<usize>,
     /// The layers that have to be asked by name about what they remember as deleted.
     silent: Vec<usize>,
 }
@@ -81,11 +99,15 @@ pub async fn observe(party: &Party, cx: &Ctx) -> Result<Observed> {
     let reads = layers.iter().map(|l| l.provider.read(cx, Select::All));
     let mut seen = Observed {
         missing: true,
+        home: party.stack.last_writable().ok(),
         ..Observed::default()
     };
     for (layer, snapshot) in join_all(reads).await.into_iter().enumerate() {
         let snapshot = snapshot?;
         seen.missing &= snapshot.missing;
+        if snapshot.missing {
+            seen.lacking.insert(layer, layers[layer].label.clone());
+        }
         if !snapshot.deletions && layers[layer].provider.capabilities().restore {
             seen.silent.push(layer);
         }
@@ -131,7 +153,7 @@ impl Observed {
 
     fn not_read(&mut self, name: Name, failure: Failure) {
         self.held.remove(&name);
-        self.unknown.insert(name, failure.message);
+        self.unknown.insert(name, failure);
     }
 
     /// Asks the layers that remember deletions about names that are not there.
@@ -176,15 +198,19 @@ impl Observed {
                 version: held.state(),
                 modified: held.meta.modified,
                 derived: held.meta.derived,
+                refers: held.refers().collect(),
+                layer: held.layer,
             };
             (name.clone(), Seen::Present(present))
         });
         let unknown = self.unknown.iter();
-        let unknown = unknown.map(|(name, why)| (name.clone(), Seen::Unknown(why.clone())));
+        let unknown = unknown.map(|(name, why)| (name.clone(), Seen::Unknown(why.message.clone())));
         Observation {
             // What is there counts over what was deleted in another layer.
             names: deleted.chain(held).chain(unknown).collect(),
             missing: self.missing,
+            lacking: self.lacking.clone(),
+            home: self.home,
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use secrets_api::{Change, Name, Op, Precondition, SecretValue, Version};
 
-use super::observe::Held;
 use super::look::seen;
+use super::observe::Held;
 use super::{Link, Work};
 use crate::exit::{Exit, Failure, Result};
 use crate::plan::{Action, Fingerprint, Intent, Memory, Side, Step};
@@ -22,6 +22,8 @@ pub(super) struct Write {
     pub when: Precondition,
     /// The other side's version of what is written.
     pub version: Option<Version>,
+    /// The other side's layer that supplies it.
+    pub from: Option<usize>,
     /// What was remembered of the name before.
     pub before: Memory,
     /// Whether what it replaces is, or was, on the other side too, as far as is remembered.
@@ -61,6 +63,10 @@ pub(super) fn prepare(work: &Work, link: &Link) -> Result<Vec<Write>> {
             Err(failure) => refused.push((step.name.clone(), failure)),
         }
     }
+    refused.extend(writes.iter().filter_map(|write| {
+        let failure = named_by_another(work, link, &writes, write)?;
+        Some((write.name.clone(), failure))
+    }));
     let Some((_, first)) = refused.first() else {
         return Ok(writes);
     };
@@ -85,6 +91,33 @@ pub(super) fn prepare(work: &Work, link: &Link) -> Result<Vec<Write>> {
         format!("{message}; nothing was written"),
     )
     .with_hint(hint))
+}
+
+/// Why a name is not to be removed: a line of its layer that stays is put together from it, and what that
+/// line says without it would be passed on next.
+fn named_by_another(
+    work: &Work,
+    link: &Link,
+    writes: &[Write],
+    removal: &Write,
+) -> Option<Failure> {
+    if removal.value.is_some() {
+        return None;
+    }
+    let here = |layer: usize| layer == removal.layer;
+    let written = |name: &Name| {
+        let mut written = writes.iter();
+        written.any(|w| w.to == removal.to && here(w.layer) && w.name == *name)
+    };
+    let held = &seen(work, link, removal.to)?.held;
+    let (line, _) = held.iter().find(|(name, held)| {
+        here(held.layer) && !written(name) && held.refers().any(|name| name == removal.name)
+    })?;
+    let label = &work.party(link, removal.to).stack.layers[removal.layer].label;
+    let name = &removal.name;
+    let message = format!("{label}: {line} is put together from {name}, which would be removed");
+    let hint = format!("give {line} a value of its own, or remove it too");
+    Some(Failure::new(Exit::Failed, message).with_hint(hint))
 }
 
 fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
@@ -131,6 +164,7 @@ fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
         value: kept,
         fingerprint,
         version: held.and_then(Held::state),
+        from: held.map(|held| held.layer),
         // What was remembered of a document that is not there counts no more.
         before: (!target.missing && !source.missing)
             .then(|| link.kept.base().get(&step.name).cloned())

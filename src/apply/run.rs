@@ -1,22 +1,23 @@
-//! Round after round: look, plan, have it decided, write; again where somebody wrote meanwhile.
+//! Round after round: look, plan, have it decided, write; again where somebody wrote meanwhile, and where
+//! something follows from what was written.
 
 use futures_util::future::join_all;
 use secrets_api::{Ctx, OperationId};
 
-use super::carry::{self, Fate, Outcome};
+use super::carry::{self, Fate};
 use super::keep::{check_kept, keep};
 use super::look::{look, plan_all, seen};
 use super::prepare::{Write, prepare};
-use super::Work;
+use super::{Link, Work};
 use crate::exit::{Exit, Failure, Result};
 
-/// How often it is looked and planned anew because others write.
+/// How often it is looked and planned at most, because others write or lines follow.
 const ROUNDS: usize = 6;
 
 /// Who is shown what is planned, and decides.
 pub trait Desk {
     /// Shows the plans of all links and says whether to go on. May add choices to the rules of links
-    /// and have it planned again. `round` is 0, and one more each time somebody wrote meanwhile.
+    /// and have it planned again. `round` is 0, and one more each time it is looked anew.
     ///
     /// # Errors
     /// Whatever ends the run before anything is written.
@@ -43,11 +44,21 @@ pub trait Progress {
     fn made(&self, count: usize);
 }
 
-/// Looks, plans, has it decided and writes, until nobody has written meanwhile. What became of each
-/// write is in the links. Says whether anything was to be done at all.
+/// What a round leaves to be done.
+#[derive(Debug, Clone, Copy, Default)]
+struct After {
+    /// Somebody else has written meanwhile.
+    others: bool,
+    /// It was written where lines are put together from others: they may say something else now.
+    follows: bool,
+}
+
+/// Looks, plans, has it decided and writes, until nobody has written meanwhile and nothing follows from what
+/// was written. What became of each write is in the links. Says whether anything was to be done at all.
 ///
 /// # Errors
-/// What the desk answers, and all that is known to fail before the first write.
+/// What the desk answers, and all that is known to fail before the first write; `Partly` where lines that are
+/// put together from others never come to rest.
 pub async fn run(work: &mut Work, cx: &Ctx, desk: &mut dyn Desk) -> Result<bool> {
     for round in 0..ROUNDS {
         look(work, cx).await;
@@ -58,80 +69,99 @@ pub async fn run(work: &mut Work, cx: &Ctx, desk: &mut dyn Desk) -> Result<bool>
                 Verdict::Stop => return Ok(false),
             }
         }
-        if !write(work, cx, desk).await? {
-            return Ok(true);
+        let after = write(work, cx, desk).await?;
+        work.following = after.follows && !after.others;
+        match after {
+            After {
+                others: false,
+                follows: false,
+            } => return Ok(true),
+            _ if round + 1 < ROUNDS => {}
+            After { others: true, .. } => return Ok(true),
+            After { .. } => return Err(restless()),
         }
         // What met somebody else's write is tried again, and told once.
-        if round + 1 < ROUNDS {
-            for link in &mut work.links {
-                link.outcomes
-                    .retain(|outcome| !matches!(outcome.fate, Fate::Conflict(_)));
-            }
+        for link in &mut work.links {
+            link.outcomes
+                .retain(|outcome| !matches!(outcome.fate, Fate::Conflict(_)));
         }
     }
     Ok(true)
 }
 
+fn restless() -> Failure {
+    let message = format!(
+        "lines that are put together from others change one another: not in step after {ROUNDS} rounds"
+    );
+    Failure::new(Exit::Partly, message)
+        .with_hint("give one of them a value of its own: --flatten NAME")
+}
+
 /// Says what can be known to fail before anything is asked or written: a name or a value that a store
-/// cannot hold, a value that nobody could keep.
+/// cannot hold, a value that nobody could keep. What was prepared for it is what is written, unless it is
+/// planned anew.
 ///
 /// # Errors
 /// The first of it.
-pub fn check(work: &Work) -> Result<()> {
-    work.links.iter().try_for_each(|link| {
+pub fn check(work: &mut Work) -> Result<()> {
+    let mut links = std::mem::take(&mut work.links);
+    let checked = links.iter_mut().try_for_each(|link| {
         let writes = prepare(work, link)?;
-        check_kept(work, link, &writes)
-    })
+        check_kept(work, link, &writes)?;
+        link.prepared = Some(writes);
+        Ok(())
+    });
+    work.links = links;
+    checked
 }
 
-/// Writes all links at once; whether somebody else wrote meanwhile.
-async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<bool> {
+/// Writes all links at once.
+async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<After> {
     // A new operation each round: a store that remembers what it did would take the same for done.
     let cx = &Ctx {
         operation: OperationId::random(),
         ..*cx
     };
-    let mut prepared: Vec<Vec<Write>> = Vec::with_capacity(work.links.len());
-    for link in &work.links {
-        prepared.push(prepare(work, link)?);
-    }
-    let mut replaced = Vec::with_capacity(prepared.len());
-    for (link, writes) in work.links.iter().zip(&prepared) {
-        replaced.push(keep(work, link, cx, writes).await?);
-    }
     let mut links = std::mem::take(&mut work.links);
-    for (link, replaced) in links.iter_mut().zip(replaced) {
-        link.kept_by.extend(replaced);
-    }
-    let announced = links
-        .iter_mut()
-        .zip(&prepared)
-        .try_for_each(|(link, writes)| {
-            let is_new = |write: &Write| seen(work, link, write.to).is_some_and(|s| s.missing);
-            let anew = writes.iter().any(is_new);
-            carry::announce(link, writes, anew)
+    let written = write_links(work, &mut links, cx, desk).await;
+    work.links = links;
+    written
+}
+
+async fn write_links(work: &Work, links: &mut [Link], cx: &Ctx, desk: &dyn Desk) -> Result<After> {
+    let mut prepared: Vec<Vec<Write>> = Vec::with_capacity(links.len());
+    for link in links.iter_mut() {
+        prepared.push(match link.prepared.take() {
+            Some(writes) => writes,
+            None => prepare(work, link)?,
         });
-    if let Err(failure) = announced {
-        work.links = links;
-        return Err(failure);
+    }
+    for (link, writes) in links.iter_mut().zip(&prepared) {
+        let kept_by = keep(work, link, cx, writes).await?;
+        link.kept_by.extend(kept_by);
+    }
+    for (link, writes) in links.iter_mut().zip(&prepared) {
+        carry::announce(work, link, writes)?;
     }
     let progress = desk.begin(prepared.iter().map(Vec::len).sum());
-    let shared: &Work = work;
     let made = links
         .iter()
         .zip(&prepared)
-        .map(|(link, writes)| carry::carry(shared, link, cx, writes, &*progress));
+        .map(|(link, writes)| carry::carry(work, link, cx, writes, &*progress));
     let answers = join_all(made).await;
     drop(progress);
-    let mut conflict = false;
+    let mut after = After::default();
     let mut failure = None;
     for ((link, writes), answers) in links.iter_mut().zip(prepared).zip(answers) {
+        let followed: Vec<bool> = writes.iter().map(|w| is_followed(work, link, w)).collect();
         let (outcomes, noted) = carry::conclude(work, link, writes, answers);
-        conflict |= outcomes.iter().any(is_conflict);
+        for (outcome, followed) in outcomes.iter().zip(followed) {
+            after.others |= matches!(outcome.fate, Fate::Conflict(_));
+            after.follows |= followed && matches!(outcome.fate, Fate::Done);
+        }
         link.outcomes.extend(outcomes);
         failure = failure.or(noted.err());
     }
-    work.links = links;
     match failure {
         Some(failure) => {
             let rest = "run the same command again: it finds out what was written";
@@ -141,10 +171,13 @@ async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<bool> {
             )
             .with_hint(rest))
         }
-        None => Ok(conflict),
+        None => Ok(after),
     }
 }
 
-fn is_conflict(outcome: &Outcome) -> bool {
-    matches!(outcome.fate, Fate::Conflict(_))
+/// Whether lines that are put together from others stand where this is written.
+fn is_followed(work: &Work, link: &Link, write: &Write) -> bool {
+    let there = seen(work, link, write.to).into_iter();
+    let mut there = there.flat_map(|seen| seen.held.values());
+    there.any(|held| held.layer == write.layer && held.meta.derived)
 }

@@ -1,6 +1,5 @@
 //! The file of what is remembered: JSON, sealed. Read with no trust in it: what does not fit is no base.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -14,7 +13,9 @@ use super::{Keys, Lost, Pair};
 use crate::plan::{Agreed, Base, Fingerprint, Intent, Memory, Side, Sides};
 
 /// The format; a greater number is a newer program's.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The oldest format that is understood: it notes no layers.
+const OLDEST: u32 = 1;
 
 /// What stands around the rest: enough to know whether it can be read.
 #[derive(Serialize, Deserialize)]
@@ -44,13 +45,16 @@ struct Entry {
     fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "is_empty")]
     versions: [Option<String>; 2],
+    /// The layers that supply it.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    layers: [Option<usize>; 2],
     #[serde(default, skip_serializing_if = "Option::is_none")]
     /// A write under way: to which of `stores`.
     writing: Option<usize>,
 }
 
-fn is_empty(versions: &[Option<String>; 2]) -> bool {
-    versions.iter().all(Option::is_none)
+fn is_empty<T>(sides: &[Option<T>; 2]) -> bool {
+    sides.iter().all(Option::is_none)
 }
 
 fn encode(fingerprint: Fingerprint) -> String {
@@ -76,10 +80,10 @@ pub(super) fn parse(
         format: u32,
     }
     let Format { format } = serde_json::from_slice(bytes).map_err(|_| Lost::Broken)?;
-    match format.cmp(&FORMAT) {
-        Ordering::Greater => return Err(Lost::Newer),
-        Ordering::Equal => {}
-        Ordering::Less => return Err(Lost::Broken),
+    match format {
+        OLDEST..=FORMAT => {}
+        newer if newer > FORMAT => return Err(Lost::Newer),
+        _ => return Err(Lost::Broken),
     }
     let sealed: Sealed<'_> = serde_json::from_slice(bytes).map_err(|_| Lost::Broken)?;
     if sealed.key != STANDARD.encode(keys.mark()) {
@@ -141,36 +145,39 @@ fn index(side: Side, swapped: bool) -> usize {
     usize::from((side == Side::Right) != swapped)
 }
 
+/// The two of a file as they are named.
+fn sides<T>([left, right]: [T; 2], swapped: bool) -> Sides<T> {
+    let sides = Sides { left, right };
+    if swapped { sides.swapped() } else { sides }
+}
+
 impl Entry {
     fn new(memory: &Memory, swapped: bool) -> Self {
-        let version = |n: usize| {
+        let agreed = |n: usize| {
             let side = Side::BOTH.into_iter().find(|s| index(*s, swapped) == n)?;
-            let version = memory.agreed.as_ref()?.versions.of(side).as_ref()?;
+            Some((memory.agreed.as_ref()?, side))
+        };
+        let version = |n: usize| {
+            let (agreed, side) = agreed(n)?;
+            let version = agreed.versions.of(side).as_ref()?;
             Some(version.as_str().to_owned())
         };
+        let layer = |n: usize| agreed(n).and_then(|(agreed, side)| *agreed.layers.of(side));
         Self {
             fingerprint: memory.agreed.as_ref().map(|a| encode(a.fingerprint)),
             versions: [version(0), version(1)],
+            layers: [layer(0), layer(1)],
             writing: memory.intent.map(|intent| index(intent.to, swapped)),
         }
     }
 
     fn memory(self, swapped: bool) -> Option<Memory> {
-        let [first, second] = self.versions.map(|v| v.map(Version::new));
-        let versions = Sides {
-            left: first,
-            right: second,
-        };
-        let versions = if swapped {
-            versions.swapped()
-        } else {
-            versions
-        };
         let agreed = match self.fingerprint {
             None => None,
             Some(text) => Some(Agreed {
                 fingerprint: decode(&text)?,
-                versions,
+                versions: sides(self.versions.map(|v| v.map(Version::new)), swapped),
+                layers: sides(self.layers, swapped),
             }),
         };
         let intent = match self.writing {

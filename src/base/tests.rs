@@ -5,6 +5,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrets_api::{KeySource, SecretValue, Version};
 
 use super::*;
@@ -55,6 +57,10 @@ fn memory(text: &str) -> Memory {
                 left: Some(Version::new("12")),
                 right: None,
             },
+            layers: Sides {
+                left: Some(1),
+                right: Some(0),
+            },
         }),
         intent: None,
     }
@@ -92,6 +98,7 @@ fn mirrored(base: &Base) -> Base {
     let mirror = |memory: &Memory| Memory {
         agreed: memory.agreed.clone().map(|agreed| Agreed {
             versions: agreed.versions.swapped(),
+            layers: agreed.layers.swapped(),
             ..agreed
         }),
         intent: memory.intent.map(|intent| Intent {
@@ -196,11 +203,35 @@ async fn a_file_of_another_pair_project_or_environment_is_no_base() {
 #[tokio::test]
 async fn a_file_of_a_newer_program_is_no_base_and_is_said_to_be_newer() {
     let (state, file) = kept().await;
-    let newer = r#"{"format":2,"whatever":["else"]}"#;
+    let newer = r#"{"format":3,"whatever":["else"]}"#;
     std::fs::write(&file, newer).unwrap();
     let kept = Kept::peek(state.path(), here(), keys());
     assert_eq!(kept.lost(), Some(&Lost::Newer));
     assert_eq!(parse(br#"{"format":0}"#), Err(Lost::Broken));
+}
+
+#[tokio::test]
+async fn a_file_from_before_layers_were_noted_is_a_base_without_them() {
+    let (_state, file) = kept().await;
+    let text = std::fs::read_to_string(file).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut content = written["base"].clone();
+    for entry in content["names"].as_object_mut().unwrap().values_mut() {
+        entry.as_object_mut().unwrap().remove("layers");
+    }
+    let content = content.to_string();
+    let sealed = |format: u32| {
+        let (key, seal) = (
+            &written["key"],
+            STANDARD.encode(keys().seal(content.as_bytes())),
+        );
+        format!(r#"{{"format":{format},"key":{key},"seal":"{seal}","base":{content}}}"#)
+    };
+    let mut without = base();
+    for agreed in without.values_mut().filter_map(|m| m.agreed.as_mut()) {
+        agreed.layers = Sides::default();
+    }
+    assert_eq!(parse(sealed(1).as_bytes()), Ok(without));
 }
 
 #[tokio::test]
@@ -332,8 +363,6 @@ async fn only_the_owner_can_enter_or_read_it() {
 
 #[tokio::test]
 async fn no_value_and_no_plain_digest_of_one_is_in_the_file() {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
     let (_state, file) = kept().await;
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.contains("AGREED"));

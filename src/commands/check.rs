@@ -13,6 +13,7 @@ use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::Consent;
 use crate::formats::{ExampleLine, example};
+use crate::links::Names;
 use crate::manifest::trust;
 use crate::printer::{counted, printable};
 use crate::session::Session;
@@ -201,6 +202,7 @@ impl Args {
         {
             return Ok(false);
         }
+        let names = Names::of(path);
         files::update(path, &files::Options::default(), |now| {
             let bytes = now.map_or(&[][..], |now| &now.bytes);
             Ok(match secrets_dotenv::agree(reading, readers, bytes)? {
@@ -208,6 +210,7 @@ impl Args {
                 None => (Edit::Keep, ()),
             })
         })?;
+        names.tell(&session.printer);
         session.printer.done(format!(
             "{what} of {place} rewritten, so that all read alike"
         ));

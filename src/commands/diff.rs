@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use secrets_api::Name;
 
-use crate::apply::{self, Observed, Work};
+use crate::apply::{self, Work};
 use crate::choice::Chosen;
-use crate::exit::{Exit, Failure, Result};
+use crate::exit::{Exit, Result};
 use crate::flags::{Choice, Mapping, Reveal};
 use crate::plan::Rules;
 use crate::session::Session;
@@ -88,13 +88,8 @@ impl Args {
 /// Whether the two hold the same.
 fn check(work: &Work, reveal: &BTreeSet<Name>) -> Result<Exit> {
     check_names(work)?;
-    show::check_revealed(work, reveal)?;
-    let missing = |seen: &Option<Observed>| seen.as_ref().is_some_and(|seen| seen.missing);
-    if work.observed.iter().all(missing) {
-        let labels: Vec<_> = work.parties.iter().map(|p| p.label.as_str()).collect();
-        let message = format!("neither is there: {}", labels.join(", "));
-        return Err(Failure::new(Exit::NotFound, message).with_hint("are their names right?"));
-    }
+    show::check_there(work, "--reveal", reveal)?;
+    show::check_any(work)?;
     Ok(if work.links[0].plan.is_in_step() {
         Exit::Done
     } else {

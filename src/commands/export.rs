@@ -10,6 +10,8 @@ use crate::exec::environment;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::{Choice, Consent};
 use crate::formats::{self, Context, Format};
+use crate::links::Names;
+use crate::own_files;
 use crate::printer::counted;
 use crate::resolve::resolve;
 use crate::session::Session;
@@ -80,7 +82,9 @@ impl Args {
             }
             None => session.printer.data(text.expose())?,
             Some(path) => {
+                let shown = path.display().to_string();
                 let path = session.surroundings.cwd.join(path);
+                own_files::refuse_file(&path, &settings.root, &shown)?;
                 if self.save(session, &path, &text)? {
                     session.printer.done(format!(
                         "{} written to {}",
@@ -129,6 +133,7 @@ impl Args {
         {
             return Ok(false);
         }
+        let names = Names::of(path);
         let seen = present.map(|now| now.bytes);
         files::update(path, &files::Options::default(), |now| {
             if now.map(|now| &now.bytes[..]) != seen.as_deref().map(Vec::as_slice) {
@@ -142,6 +147,7 @@ impl Args {
                 (),
             ))
         })?;
+        names.tell(&session.printer);
         Ok(true)
     }
 }

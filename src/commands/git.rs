@@ -227,12 +227,6 @@ fn report(session: &Session, place: &Place<'_>, merged: &Merged) -> Result<Exit>
     for clash in &merged.conflicts {
         printer.warn(told(clash, place.environment));
     }
-    if merged.leaves_out {
-        printer.warn(format!(
-            "{shown}: theirs is sealed to people who are not confirmed here, and what became of it is not: \
-             `secrets trust`, then any `secrets set` seals it to them"
-        ));
-    }
     if merged.overtaken.is_some() {
         // In a rebase the commits that follow may well bring the newest.
         printer.warn(format!(
@@ -320,6 +314,8 @@ fn pick(keys: &Keys, name: &Name, branches: &Branches<'_>) -> Pick {
                 version: version(held),
                 modified: held.meta.modified,
                 derived: false,
+                refers: Vec::new(),
+                layer: 0,
             }),
         },
     };
@@ -330,6 +326,7 @@ fn pick(keys: &Keys, name: &Name, branches: &Branches<'_>) -> Pick {
                 left: version(held),
                 right: version(held),
             },
+            layers: Sides::default(),
         })
     });
     let memory = Memory {

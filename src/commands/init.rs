@@ -271,9 +271,7 @@ fn survey(session: &Session, known: &Project) -> Result<Survey> {
             .unwrap_or(DEFAULT_ENVIRONMENT)
             .to_owned(),
     };
-    if !crate::manifest::is_label(&environment) {
-        return Err(crate::exit::Failure::usage(crate::manifest::LABEL));
-    }
+    crate::manifest::check_environment(&environment)?;
     Ok(Survey {
         has_dotenv: root.join(".env").is_file(),
         key_names: django.as_ref().map_or(Ok(Vec::new()), key_names)?,

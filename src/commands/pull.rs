@@ -4,6 +4,8 @@ use crate::exit::{Exit, Failure, Result};
 use crate::flags::{Choice, Consent, Mapping, Merge, Reveal};
 use crate::plan::{Direction, Side};
 use crate::session::Session;
+use crate::shell::quoted;
+use crate::sync::line::{Line, address};
 use crate::sync::parties;
 use crate::sync::request::Request;
 
@@ -37,7 +39,7 @@ impl Args {
         let source = parties::source(session)?;
         parties::writable(
             &source,
-            "pull writes the source: name one that can be written",
+            "pull writes the source: name one that can be written with --store",
         )?;
         let words: Vec<String> = self.from.iter().cloned().collect();
         let mirrors = parties::mirrors(session, &source, &words)?;
@@ -46,17 +48,24 @@ impl Args {
             Ok([mirror]) => parties.push(mirror),
             Err(mirrors) => {
                 let environment = &parties[0].settings.environment;
-                let labels: Vec<_> = mirrors.iter().map(|m| m.label.as_str()).collect();
-                let (message, hint) = if labels.is_empty() {
-                    let hint = "name a store: `secrets pull STORE`".to_owned();
-                    (format!("environment `{environment}` has no mirrors"), hint)
-                } else {
-                    let hint = format!("name one: {}", labels.join(", "));
-                    (
-                        format!("environment `{environment}` has several mirrors"),
-                        hint,
-                    )
+                let cwd = &session.surroundings.cwd;
+                let stores: Vec<_> = mirrors.iter().map(|m| quoted(&address(m, cwd))).collect();
+                let pull = |store: &str| {
+                    let line = Line::new("pull").words([store]).globals(&session.globals);
+                    format!("`{line}`")
                 };
+                let (how_many, hint) = match stores.is_empty() {
+                    true => ("no", format!("name a store: {}", pull("STORE"))),
+                    false => (
+                        "several",
+                        format!(
+                            "name one: {}, STORE is {}",
+                            pull("STORE"),
+                            stores.join(", ")
+                        ),
+                    ),
+                };
+                let message = format!("environment `{environment}` has {how_many} mirrors");
                 return Err(Failure::usage(message).with_hint(hint));
             }
         }

@@ -4,6 +4,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::flags::{Choice, Consent, Mapping, Merge, Reveal};
 use crate::plan::{Direction, Side};
 use crate::session::Session;
+use crate::sync::line::Line;
 use crate::sync::parties;
 use crate::sync::request::Request;
 
@@ -43,11 +44,11 @@ impl Args {
         }
         if targets.is_empty() {
             let environment = &source.settings.environment;
-            return Err(
-                Failure::usage(format!("environment `{environment}` has no mirrors")).with_hint(
-                    format!("name a store: `secrets push STORE`, or add `mirrors = [\"…\"]` below [environments.{environment}] in secrets.toml"),
-                ),
-            );
+            let push = Line::new("push").words(["STORE"]).globals(&session.globals);
+            let message = format!("environment `{environment}` has no mirrors");
+            return Err(Failure::usage(message).with_hint(format!(
+                "name a store: `{push}`, or add `mirrors = [\"…\"]` below [environments.{environment}] in secrets.toml"
+            )));
         }
         let mut all = vec![source];
         all.extend(targets);

@@ -10,11 +10,12 @@ use crate::age;
 use crate::apply::{self, Link, Observed, Party, Work};
 use crate::choice::Chosen;
 use crate::exit::{Exit, Failure, Result};
-use crate::flags::Choice;
-use crate::plan::{Action, Direction, Plan, Rules, Side};
+use crate::flags::{Choice, Globals};
+use crate::plan::{Action, Direction, Plan, Rules, Side, Step};
 use crate::session::Session;
 use crate::settings::Project;
 use crate::sync::json::Report;
+use crate::sync::line::{Line, address, listed};
 use crate::sync::parties::{self, Asked};
 
 /// Show, for each environment, whether its mirrors hold what its source holds
@@ -22,7 +23,8 @@ use crate::sync::parties::{self, Asked};
 #[command(after_help = "\
 All environments of secrets.toml, or the one that -e names; --store looks at another store in place of the \
 source. Nothing is changed. Where nothing was synced from this machine (in CI) a value that differs counts as a \
-conflict, and a name that only a mirror has is told as such.\n\n\
+conflict, and a name that only a mirror has is told as such. Where neither the source is there nor a mirror holds \
+anything, nothing was compared: that is no success.\n\n\
 Exits 0 where all mirrors are in step, 7 on drift: fit for CI. A store that cannot be reached is said and does \
 not hide the others; without drift its own code ends it (6 for unavailable).\n\n\
 Examples:\n  secrets status\n  secrets status -e production --json\n  secrets status --only 'DB_*'")]
@@ -48,10 +50,8 @@ struct Found {
     documents: Vec<Value>,
     /// All names that are anywhere, or are remembered.
     names: BTreeSet<Name>,
-    /// Environments whose mirrors a push would write.
-    behind: Vec<String>,
-    /// Whether a mirror has names that its source has not.
-    extra: bool,
+    /// What to type about what is not in step.
+    hints: Vec<String>,
     drift: bool,
     failures: Vec<(String, Failure)>,
 }
@@ -112,7 +112,9 @@ impl Args {
         let spinner = session.printer.spinner(&spinner);
         session.block_on(apply::look_at_all(&mut work, &session.cx()));
         drop(spinner);
+        compared(session, &mut work);
         found.take(&work);
+        found.hint(session, &self.choice, &work);
         Ok(())
     }
 }
@@ -155,8 +157,8 @@ impl Found {
             secrets: count(0),
             synced: String::new(),
             state: match &work.unseen[0] {
+                _ if missing => "not there".to_owned(),
                 Some(failure) => word(failure).to_owned(),
-                None if missing => "not there".to_owned(),
                 None if work.links.is_empty() => "no mirrors".to_owned(),
                 None => String::new(),
             },
@@ -193,7 +195,11 @@ impl Found {
     fn take_mirror(&mut self, work: &Work, link: &Link, secrets: Option<usize>) {
         let environment = &work.parties[0].settings.environment;
         let label = &work.party(link, Side::Right).label;
+        let there = work.observed[link.sides.right].as_ref();
         let state = match &link.failed {
+            Some((Side::Left, _)) if there.is_some_and(|seen| seen.missing) => {
+                "not there".to_owned()
+            }
             // The source's own failure stands in its own line.
             Some((Side::Left, _)) => "not compared".to_owned(),
             Some((Side::Right, failure)) => {
@@ -205,12 +211,6 @@ impl Found {
             None if link.plan.is_in_step() => "in step".to_owned(),
             None => {
                 self.drift = true;
-                let extra = |a: &Action| matches!(a, Action::Extra { .. });
-                self.extra |= link.plan.count(extra) > 0;
-                let pushed = |a: &Action| !a.is_in_step() && !extra(a);
-                if link.plan.count(pushed) > 0 && self.behind.last() != Some(environment) {
-                    self.behind.push(environment.clone());
-                }
                 summary(&link.plan)
             }
         };
@@ -224,6 +224,77 @@ impl Found {
             }),
             state,
         });
+    }
+
+    /// Says how an environment and its mirrors come in step.
+    fn hint(&mut self, session: &Session, choice: &Choice, work: &Work) {
+        let source = &work.parties[0];
+        let globals = Globals {
+            env: Some(source.settings.environment.clone()),
+            ..session.globals.clone()
+        };
+        let count = |of: fn(&Action) -> bool| -> usize {
+            work.links.iter().map(|link| link.plan.count(of)).sum()
+        };
+        let conflicts = count(|a| matches!(a, Action::Conflict(_)));
+        let deletions = count(|a| matches!(a, Action::Pending { .. }));
+        let unread = count(|a| matches!(a, Action::Unknown { .. }));
+        let is_left = |a: &Action| matches!(a, Action::Extra { .. } | Action::Unknown { .. });
+        let pushed = work.links.iter().map(|link| {
+            let steps = link.plan.steps.iter().map(|step| &step.action);
+            steps.filter(|a| !a.is_in_step() && !is_left(a)).count()
+        });
+        let push = Line::new("push").globals(&globals).choice(choice);
+        let push = push.switch("--delete", deletions > 0);
+        let too = match deletions {
+            0 => "",
+            _ => " and removes there what was deleted in the source",
+        };
+        if conflicts > 0 {
+            self.hints.push(format!(
+                "`{push}` shows what is in conflict, and how to decide it"
+            ));
+        } else if pushed.sum::<usize>() > 0 {
+            self.hints.push(format!(
+                "`{push}` brings its mirrors in step{too}; --dry-run shows how"
+            ));
+        }
+        if unread > 0 {
+            self.hints.push(format!(
+                "`{push} --dry-run` shows why what is unreadable is"
+            ));
+        }
+        for link in &work.links {
+            let extra = |step: &&Step| matches!(step.action, Action::Extra { .. });
+            let names: Vec<&Name> = link
+                .plan
+                .steps
+                .iter()
+                .filter(extra)
+                .map(|step| &step.name)
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
+            let names = listed(names);
+            let mirror = work.party(link, Side::Right);
+            let store = address(mirror, &session.surroundings.cwd);
+            let named = (work.links.len() > 1).then_some(store.as_str());
+            let pull = Line::new("pull").words(named).globals(&globals);
+            let pull = pull.flag("--only", &names);
+            let takes = match source.stack.last_writable() {
+                Ok(_) => format!("`{pull}` takes it, "),
+                Err(_) => String::new(),
+            };
+            let unset = Line::new("unset").words(names.split(','));
+            let unset = unset
+                .flag_opt("-e", globals.env.as_deref())
+                .flag("--store", &store);
+            self.hints.push(format!(
+                "what only {} has: {takes}`{unset}` removes it, --except {names} leaves it out",
+                mirror.label
+            ));
+        }
     }
 
     fn print(&self, session: &Session) -> Result<()> {
@@ -248,22 +319,15 @@ impl Found {
             return Err(self.failures.remove(0).1);
         }
         for (place, failure) in &self.failures {
-            printer.warn(format!("{place}: {}", failure.message));
+            let told = failure.message.contains(place.as_str());
+            let place = if told {
+                String::new()
+            } else {
+                format!("{place}: ")
+            };
+            printer.warn(format!("{place}{}", failure.message));
         }
-        match self.behind.as_slice() {
-            [] => {}
-            [one] => printer.hint(format!(
-                "`secrets push -e {one}` brings its mirrors in step; --dry-run shows how"
-            )),
-            [first, ..] => printer.hint(format!(
-                "`secrets push -e {first}` brings its mirrors in step, and so on; --dry-run shows how"
-            )),
-        }
-        if self.extra {
-            printer.hint(
-                "what only a mirror has: `secrets pull` takes it, `secrets unset NAME --store MIRROR` removes it, --except leaves it out",
-            );
-        }
+        self.hints.iter().for_each(|hint| printer.hint(hint));
         if self.drift {
             return Ok(Exit::Findings);
         }
@@ -275,6 +339,27 @@ impl Found {
             }
             None => Ok(Exit::Done),
         }
+    }
+}
+
+/// Takes a source that is not there for what it is where nothing else tells: two stores that hold nothing hold
+/// the same, but most likely a name is wrong.
+fn compared(session: &Session, work: &mut Work) {
+    let source = &work.parties[0];
+    if !work.observed[0].as_ref().is_some_and(|seen| seen.missing) {
+        return;
+    }
+    let message = format!("{} is not there", source.label);
+    let failure = Failure::new(Exit::NotFound, message)
+        .with_hint("nothing was compared with it; is its name right?");
+    let empty = |link: &&mut Link| link.failed.is_none() && link.plan.is_in_step();
+    let mut any = work.links.is_empty() && !session.globals.store.is_empty();
+    for link in work.links.iter_mut().filter(empty) {
+        link.failed = Some((Side::Left, failure.clone()));
+        any = true;
+    }
+    if any {
+        work.unseen[0].get_or_insert(failure);
     }
 }
 
@@ -297,13 +382,14 @@ fn word(failure: &Failure) -> &'static str {
 /// How many names are how far apart.
 fn summary(plan: &Plan) -> String {
     type Kind = (&'static str, fn(&Action) -> bool);
-    let kinds: [Kind; 7] = [
+    let kinds: [Kind; 8] = [
         ("to create", |a| matches!(a, Action::Create { .. })),
         ("to change", |a| matches!(a, Action::Change { .. })),
         ("to delete", |a| {
             matches!(a, Action::Delete { .. } | Action::Pending { .. })
         }),
         ("in conflict", |a| matches!(a, Action::Conflict(_))),
+        ("waiting", |a| matches!(a, Action::Waiting { .. })),
         ("only here", |a| matches!(a, Action::Extra { .. })),
         ("unreadable", |a| matches!(a, Action::Unknown { .. })),
         ("the same", Action::is_in_step),

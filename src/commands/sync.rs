@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Result};
 use crate::flags::{Choice, Consent, Mapping, Merge, Reveal};
-use crate::plan::Direction;
+use crate::plan::{Direction, Side};
 use crate::session::Session;
 use crate::sync::parties;
 use crate::sync::request::Request;
@@ -22,7 +22,7 @@ pub struct Args {
     /// The other
     #[arg(value_name = "B")]
     right: String,
-    /// Copy also what the two have never been synced with, without asking
+    /// Without a terminal: copy also what the two have never agreed on (each write still takes --yes)
     #[arg(long)]
     first: bool,
     #[command(flatten)]
@@ -45,13 +45,6 @@ impl Args {
             parties::named(session, &self.left)?,
             parties::named(session, &self.right)?,
         ];
-        for (party, other) in [(&parties[0], &self.right), (&parties[1], &self.left)] {
-            let hint = format!(
-                "sync writes both sides; to copy one way: `secrets push --store {} {other}`",
-                party.label
-            );
-            parties::writable(party, &hint)?;
-        }
         let request = Request {
             verb: "sync",
             direction: Direction::Both,
@@ -63,6 +56,12 @@ impl Args {
             first: self.first,
             words: vec![self.left.clone(), self.right.clone()],
         };
+        for (n, to) in [(0, Side::Right), (1, Side::Left)] {
+            let line = request.one_way(session, &parties, 1, to);
+            let line = request.as_asked(line.choice(&self.choice));
+            let hint = format!("sync writes both sides; to copy one way: `{line}`");
+            parties::writable(&parties[n], &hint)?;
+        }
         request.run(session, parties)
     }
 }

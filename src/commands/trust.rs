@@ -185,23 +185,36 @@ fn manifest(project: &Project, record: &Record, claims: &[String]) -> Option<Pen
 fn local(session: &Session, project: &Project) -> Result<Vec<Pending>> {
     let folder = session.local_folder(&project.root);
     let mut pending = Vec::new();
-    let documents = settings::local_documents(project).into_iter();
-    for document in documents.chain(folder.replaced()?) {
+    for document in settings::local_documents(project) {
         let review = folder.review(&document)?;
-        if !review.is_empty() {
-            pending.push(Pending {
-                title: format!("the local store `{document}`:"),
-                digest: review.digest().to_owned(),
-                lines: review
-                    .lines()
-                    .iter()
-                    .map(|line| (Mark::Added, line.clone()))
-                    .collect(),
-                what: What::Local(document),
-            });
+        pending.extend(waiting(document, &review));
+    }
+    // One that is broken is in nobody's way but its own.
+    for document in folder.replaced()? {
+        match folder.review(&document) {
+            Ok(review) => pending.extend(waiting(document, &review)),
+            Err(error) => {
+                let printer = &session.printer;
+                printer.warn(error.to_string());
+                printer.hint(format!(
+                    "it keeps what was replaced, and nothing reads it: if it cannot be mended, `rm .secrets/{document}.age`"
+                ));
+            }
         }
     }
     Ok(pending)
+}
+
+/// What a document waits for, if it does.
+#[cfg(feature = "local")]
+fn waiting(document: String, review: &secrets_local::Review) -> Option<Pending> {
+    let lines = review.lines().iter();
+    (!review.is_empty()).then(|| Pending {
+        title: format!("the local store `{document}`:"),
+        digest: review.digest().to_owned(),
+        lines: lines.map(|line| (Mark::Added, line.clone())).collect(),
+        what: What::Local(document),
+    })
 }
 
 #[cfg(not(feature = "local"))]

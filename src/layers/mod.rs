@@ -6,6 +6,7 @@ pub mod names;
 mod settle;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use secrets_api::{
 };
 use tokio::sync::Semaphore;
 
+use crate::links::Names;
 use crate::printer::Printer;
 use backoff::Backoff;
 
@@ -29,6 +31,7 @@ pub struct Layered {
     printer: Arc<Printer>,
     permits: Semaphore,
     timeout: Duration,
+    file: Option<PathBuf>,
 }
 
 /// Whether a call may be sent again after it failed.
@@ -49,7 +52,15 @@ impl Layered {
             printer,
             permits,
             timeout,
+            file: None,
         }
+    }
+
+    /// Says that it is this file, of which a write may leave other names with the old content.
+    #[must_use]
+    pub fn with_file(mut self, path: PathBuf) -> Self {
+        self.file = Some(path);
+        self
     }
 
     /// The same operation, within this store's own time.
@@ -218,7 +229,11 @@ impl Provider for Layered {
         changes: &[Change<'_>],
     ) -> Result<Written> {
         let cx = &self.bound(cx);
+        let names = self.file.as_deref().map(Names::of);
         let mut written = self.write_once(cx, base, changes, true).await?;
+        if let Some(names) = names {
+            names.tell(&self.printer);
+        }
         if written.items.len() != changes.len() {
             return Ok(written);
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Lease, Leased, Leasing, Lookup, Meta,
-    Name, Poll, Provider, Report, Result, Revision, SecretValue, Select, Snapshot, Staging,
-    Version, Written, async_trait,
+    Name, Poll, Provider, REFERS, Report, Result, Revision, SecretValue, Select, Snapshot, Staging,
+    Stored, Version, Written, async_trait,
 };
 
 /// What a store calls our secrets.
@@ -68,6 +68,23 @@ impl Names {
         names.renamed.retain(|ours, theirs| !same(ours, theirs));
         names.taken.retain(|theirs, ours| !same(ours, theirs));
         Ok(names)
+    }
+
+    /// Whether no name of one store can ever be one of ours and one of these others', also where the store
+    /// does not tell capital letters from small ones.
+    pub fn never_meets(&self, other: &Self) -> bool {
+        let small = |text: &str| text.to_ascii_lowercase();
+        let (ours, others) = (small(&self.prefix), small(&other.prefix));
+        let crosses = |one: &Self, other: &Self, prefix: &str| {
+            let mut renamed = one.taken.keys().map(|theirs| small(theirs.as_str()));
+            let taken = |theirs: &str| other.taken.keys().any(|t| small(t.as_str()) == theirs);
+            renamed.any(|theirs| theirs.starts_with(prefix) || taken(&theirs))
+        };
+        // Without a prefix it begins all others.
+        !ours.starts_with(&others)
+            && !others.starts_with(&ours)
+            && !crosses(self, other, &others)
+            && !crosses(other, self, &ours)
     }
 
     /// Whether every name is the same there.
@@ -167,6 +184,33 @@ impl Renamed {
         }
     }
 
+    /// What is known of a secret, with the names in it as ours; those of others are left out.
+    fn known(&self, mut meta: Meta) -> Meta {
+        meta.tags.retain_mut(|(key, value)| {
+            if key != REFERS {
+                return true;
+            }
+            let ours = Name::new(value)
+                .ok()
+                .and_then(|name| self.names.ours(&name));
+            ours.is_some_and(|ours| {
+                *value = ours.to_string();
+                true
+            })
+        });
+        meta
+    }
+
+    fn looked(&self, lookup: Lookup) -> Lookup {
+        match lookup {
+            Lookup::Found(Stored { value, meta }) => Lookup::Found(Stored {
+                value,
+                meta: self.known(meta),
+            }),
+            other => other,
+        }
+    }
+
     /// What the store said, about our name: nobody here knows the other.
     fn told(&self, error: Error) -> Error {
         match error.name().and_then(|theirs| self.names.ours(theirs)) {
@@ -201,6 +245,7 @@ impl Renamed {
     ) -> Result<Lookup> {
         match answer {
             Some((name, lookup)) if name == *theirs => {
+                let lookup = lookup.map(|lookup| self.looked(lookup));
                 lookup.map_err(|error| self.told_of(ours, error))
             }
             _ => {
@@ -217,6 +262,7 @@ impl Renamed {
         snapshot.items = items
             .filter_map(|(theirs, lookup)| {
                 let ours = self.names.ours(&theirs)?;
+                let lookup = lookup.map(|lookup| self.looked(lookup));
                 let lookup = lookup.map_err(|error| self.told_of(&ours, error));
                 Some((ours, lookup))
             })
@@ -308,7 +354,7 @@ impl Provider for Renamed {
         let list = self.inner.list(cx).await;
         let list = list.map_err(|error| self.told(error))?.into_iter();
         Ok(list
-            .filter_map(|(theirs, meta)| Some((self.names.ours(&theirs)?, meta)))
+            .filter_map(|(theirs, meta)| Some((self.names.ours(&theirs)?, self.known(meta))))
             .collect())
     }
 
@@ -432,307 +478,4 @@ impl Staging for Renamed {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use secrets_api::{Op, Precondition, ProviderExt as _, Unit};
-    use secrets_memory::Memory;
-    use secrets_testkit::bend::{Bend, Bent};
-    use secrets_testkit::{Fixture, Place, block_on, conformance, seed_through};
-
-    use super::*;
-
-    fn name(text: &str) -> Name {
-        Name::new(text).unwrap()
-    }
-
-    fn names(prefix: Option<&str>, rename: &[(&str, &str)]) -> Names {
-        Names::new(prefix, &pairs(rename)).unwrap()
-    }
-
-    fn pairs(rename: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let pairs = rename.iter();
-        pairs
-            .map(|(ours, theirs)| ((*ours).to_owned(), (*theirs).to_owned()))
-            .collect()
-    }
-
-    fn shop() -> Names {
-        names(Some("SHOP_"), &[("SECRET_KEY", "DJANGO_SECRET")])
-    }
-
-    #[test]
-    fn a_name_goes_there_and_comes_back() {
-        for (ours, theirs) in [
-            ("DATABASE_URL", "SHOP_DATABASE_URL"),
-            ("SECRET_KEY", "DJANGO_SECRET"),
-            ("SHOP_A", "SHOP_SHOP_A"),
-            ("_", "SHOP__"),
-        ] {
-            assert_eq!(shop().theirs(&name(ours)).unwrap(), name(theirs));
-            assert_eq!(shop().ours(&name(theirs)), Some(name(ours)));
-        }
-        let swapped = names(None, &[("A", "B"), ("B", "A")]);
-        assert_eq!(swapped.theirs(&name("A")).unwrap(), name("B"));
-        assert_eq!(swapped.ours(&name("A")), Some(name("B")));
-        assert_eq!(Names::default().theirs(&name("A")).unwrap(), name("A"));
-    }
-
-    #[test]
-    fn what_is_the_form_of_none_of_our_names_is_none_of_ours() {
-        // The last two are what a renamed secret is called otherwise, and what is no name without its prefix.
-        for theirs in ["OTHER", "SHOP_", "shop_A", "SHOP_SECRET_KEY", "SHOP_1"] {
-            assert_eq!(shop().ours(&name(theirs)), None, "{theirs}");
-        }
-    }
-
-    #[test]
-    fn a_name_whose_form_is_taken_or_too_long_is_refused_by_name() {
-        let mapped = names(Some("SHOP_"), &[("A", "SHOP_B")]);
-        let error = mapped.theirs(&name("B")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert_eq!(error.name(), Some(&name("B")));
-        assert!(
-            error.message().contains("what A is called there"),
-            "{error}"
-        );
-        let long = "L".repeat(Name::MAX_BYTES - 4);
-        let error = shop().theirs(&name(&long)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.message().contains("256 characters"), "{error}");
-    }
-
-    #[test]
-    fn a_mapping_that_is_not_one_to_one_or_of_no_names_is_refused() {
-        for (prefix, rename) in [
-            (None, &[("A", "X"), ("B", "X")][..]),
-            (Some("SHOP-"), &[]),
-            (Some("1"), &[]),
-            (Some(""), &[]),
-            (Some(&*"P".repeat(Name::MAX_BYTES)), &[]),
-            (None, &[("A B", "X")]),
-            (None, &[("A", "")]),
-        ] {
-            let error = Names::new(prefix, &pairs(rename)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{prefix:?}");
-        }
-    }
-
-    #[test]
-    fn a_mapping_has_one_identity_and_shares_it_with_no_other() {
-        let all = [
-            Names::default(),
-            names(Some("A"), &[]),
-            names(Some("A1_"), &[]),
-            names(None, &[("A", "B")]),
-            names(None, &[("B", "A")]),
-            names(None, &[("A", "B"), ("B", "A")]),
-            names(Some("A"), &[("A", "B")]),
-            names(None, &[("AB", "C")]),
-            names(None, &[("A", "BC")]),
-        ];
-        for (n, one) in all.iter().enumerate() {
-            for other in &all[..n] {
-                assert_ne!(one.identity(), other.identity());
-            }
-        }
-        // Said or not, it is the same mapping.
-        let said = names(Some("P_"), &[("A", "P_A")]);
-        assert_eq!(said.identity(), names(Some("P_"), &[]).identity());
-        assert!(Names::default().is_empty() && names(None, &[("A", "A")]).is_empty());
-        assert_eq!(shop().identity(), "5:SHOP_10:SECRET_KEY13:DJANGO_SECRET");
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_the_mapping_it_is_one_to_one(
-            prefix in proptest::option::of("[AB_]{1,2}"),
-            rename in proptest::collection::btree_map("[AB_]{1,3}", "[AB_]{1,3}", 0..6),
-            asked in proptest::collection::btree_set("[AB_]{1,4}", 0..20),
-        ) {
-            let Ok(names) = Names::new(prefix.as_deref(), &rename) else { return Ok(()) };
-            let mut seen = BTreeMap::new();
-            for text in asked {
-                let asked = name(&text);
-                if let Ok(theirs) = names.theirs(&asked) {
-                    prop_assert_eq!(names.ours(&theirs), Some(asked.clone()));
-                    prop_assert_eq!(seen.insert(theirs, asked.clone()), None);
-                }
-                if let Some(ours) = names.ours(&asked) {
-                    prop_assert_eq!(names.theirs(&ours).ok(), Some(asked));
-                }
-            }
-        }
-    }
-
-    /// A store of either unit under a mapping, with names in it that are none of ours.
-    struct Mapped(Unit, Option<usize>);
-
-    impl Fixture for Mapped {
-        fn fresh(&self) -> Place {
-            let mut can = Memory::CAPABILITIES;
-            can.unit = self.0;
-            can.limits.name_bytes = self.1;
-            let store = Memory::new(can);
-            block_on(seed_through(&store, &[("ELSE", b"x"), ("SHOP_A", b"x")])).unwrap();
-            Place::new(store)
-        }
-
-        fn open(&self, place: &Place) -> Arc<dyn Provider> {
-            let names = names(Some("SHOP_"), &[("A", "THEIRS"), ("B", "A")]);
-            Arc::new(Renamed::new(Arc::new(place.get::<Memory>().clone()), names))
-        }
-    }
-
-    #[test]
-    fn a_store_under_other_names_passes_the_conformance_suite() {
-        conformance(&Mapped(Unit::Document, None));
-        conformance(&Mapped(Unit::Secret, Some(60)));
-    }
-
-    fn cx() -> Ctx {
-        Ctx::within(Duration::from_secs(10))
-    }
-
-    #[test]
-    fn a_name_the_store_cannot_hold_is_absent_and_refused_before_it_is_written() {
-        let inner = Memory::new(Memory::CAPABILITIES);
-        let names = names(None, &[("SECRET_KEY", "DJANGO_SECRET")]);
-        let store = Renamed::new(Arc::new(inner.clone()), names);
-        let (held, taken) = (name("SECRET_KEY"), name("DJANGO_SECRET"));
-        let value = SecretValue::from_slice(b"v");
-        let put = |name| Change {
-            name,
-            op: Op::Put(&value),
-            when: Precondition::Unguarded,
-        };
-        block_on(store.write(&cx(), None, &[put(&held)])).unwrap();
-        assert!(store.admit(&held, &value).is_ok());
-        let refused = [
-            store.admit(&taken, &value).unwrap_err(),
-            block_on(store.write(&cx(), None, &[put(&held), put(&taken)])).unwrap_err(),
-        ];
-        for error in refused {
-            assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert_eq!(
-                (error.name(), error.store()),
-                (Some(&taken), Some("memory:"))
-            );
-        }
-        let asked = [taken.clone(), held.clone(), taken.clone()];
-        let read = block_on(store.read(&cx(), Select::Names(&asked))).unwrap();
-        let found: Vec<_> = read
-            .items
-            .into_iter()
-            .map(|(name, lookup)| (name, lookup.unwrap().found().is_some()))
-            .collect();
-        assert_eq!(
-            found,
-            [(taken.clone(), false), (held, true), (taken.clone(), false)]
-        );
-        assert!(block_on(store.history(&cx(), &taken)).unwrap().is_empty());
-        assert_eq!(block_on(store.prune(&cx(), &taken, 1)).unwrap(), 0);
-    }
-
-    #[test]
-    fn what_the_store_says_of_a_name_it_says_of_ours() {
-        let inner = Memory::new(Memory::CAPABILITIES);
-        let store = Renamed::new(Arc::new(inner), shop());
-        let (key, value) = (name("SECRET_KEY"), SecretValue::from_slice(b"v"));
-        let create = || Change {
-            name: &key,
-            op: Op::Put(&value),
-            when: Precondition::Absent,
-        };
-        block_on(store.write_one(&cx(), create())).unwrap();
-        let error = block_on(store.write_one(&cx(), create())).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.name(), error.message()),
-            (
-                ErrorKind::Conflict,
-                Some(&key),
-                "SECRET_KEY was changed by someone else"
-            )
-        );
-    }
-
-    #[test]
-    fn a_hint_names_ours_to_us_and_theirs_to_others() {
-        let store = Renamed::new(
-            Arc::new(Memory::named("hint")),
-            names(None, &[("A", "KEY")]),
-        );
-        let said = |hint: &str| {
-            let error = Error::new(ErrorKind::Unexpected, "KEY (KEY_2, x-KEY) failed");
-            let told = store.told_of(&name("A"), error.with_hint(hint).about(&name("KEY")));
-            assert_eq!(told.message(), "A (KEY_2, x-KEY) failed");
-            told.hint().unwrap().to_owned()
-        };
-        for (theirs, ours) in [
-            ("try `secrets unset KEY` now", "try `secrets unset A` now"),
-            ("secrets history prune KEY", "secrets history prune A"),
-            ("below [secrets.KEY] in it", "below [secrets.A] in it"),
-            (
-                "gcloud secrets versions disable KEY --secret=KEY",
-                "gcloud secrets versions disable KEY --secret=KEY",
-            ),
-            (
-                "`az keyvault secret show --name KEY`",
-                "`az keyvault secret show --name KEY`",
-            ),
-        ] {
-            assert_eq!(said(theirs), ours);
-        }
-    }
-
-    /// Issues two fields.
-    struct Issues;
-
-    #[async_trait]
-    impl Leasing for Issues {
-        async fn issue(&self, _cx: &Ctx) -> Result<Leased> {
-            let lease = Lease {
-                id: "l".into(),
-                lasts: Duration::from_secs(1),
-                renewable: false,
-            };
-            let items = ["USERNAME", "TTL"].map(|n| (name(n), SecretValue::from_slice(b"v")));
-            Ok(Leased {
-                lease,
-                items: items.into(),
-            })
-        }
-
-        async fn renew(&self, cx: &Ctx, _lease: &str, _increment: Duration) -> Result<Lease> {
-            Ok(self.issue(cx).await?.lease)
-        }
-
-        async fn revoke(&self, _cx: &Ctx, _lease: &str) -> Result<()> {
-            Err(Error::new(ErrorKind::Unexpected, "asked"))
-        }
-    }
-
-    impl Bend for Issues {
-        fn label(&self) -> &'static str {
-            "Issues"
-        }
-
-        fn leasing<'a>(&'a self, _inner: &'a dyn Provider) -> Option<&'a dyn Leasing> {
-            Some(self)
-        }
-    }
-
-    #[test]
-    fn what_is_issued_comes_under_our_names() {
-        let memory = Arc::new(Memory::new(Memory::CAPABILITIES));
-        let mapped = names(Some("P_"), &[("DB_USER", "USERNAME")]);
-        let plain = Renamed::new(Arc::<Memory>::clone(&memory), mapped.clone());
-        assert!(plain.leasing().is_none());
-        let store = Renamed::new(Bent::new(memory, Issues), mapped);
-        let leasing = store.leasing().unwrap();
-        let leased = block_on(leasing.issue(&cx())).unwrap();
-        let issued: Vec<_> = leased.items.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!((issued, leased.lease.id.as_str()), (vec!["DB_USER"], "l"));
-        let ended = block_on(leasing.revoke(&cx(), "l"));
-        assert_eq!(ended.unwrap_err().message(), "asked");
-    }
-}
+mod tests;

@@ -12,4 +12,4 @@ pub use find::{FILE_NAME, Found, find, owned_by_us};
 pub use model::{
     Auth, Encoding, Environment, Manifest, Project, Required, Rotate, Secret, Store, schema,
 };
-pub use parse::{LABEL, duration, is_label, parse};
+pub use parse::{check_environment, duration, is_label, parse};

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+/// What follows an environment's name in that of the document with its replaced values.
+pub(super) const REPLACED: &str = ".replaced";
+
 /// `secrets.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -171,4 +174,12 @@ pub struct Rotate {
 /// The manifest's JSON schema (draft 2020-12).
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Manifest).into()
+}
+
+#[cfg(all(test, feature = "local"))]
+mod tests {
+    #[test]
+    fn the_document_of_replaced_values_is_called_as_the_store_calls_it() {
+        assert_eq!(super::REPLACED, secrets_local::REPLACED);
+    }
 }

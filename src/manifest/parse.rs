@@ -6,7 +6,7 @@ use secrets_api::{Error, Name};
 use serde_json::Value;
 use toml_edit::{Document, Item, Table};
 
-use super::model::{Manifest, Required, Store, schema};
+use super::model::{Manifest, REPLACED, Required, Store, schema};
 use crate::exit::{Failure, Result};
 use crate::layers::names::Names;
 use crate::suggest;
@@ -179,9 +179,7 @@ fn check(manifest: &Manifest) -> Result<(), (Vec<String>, Failure)> {
         known_environment(default, at(&["project", "default-environment"]))?;
     }
     for (name, environment) in &manifest.environments {
-        if !is_label(name) {
-            return Err((at(&["environments", name]), Failure::usage(LABEL)));
-        }
+        check_environment(name).map_err(|failure| (at(&["environments", name]), failure))?;
         if let Some(parent) = &environment.inherit {
             known_environment(parent, at(&["environments", name, "inherit"]))?;
         }
@@ -289,8 +287,28 @@ fn check_names(name: &str, store: &Store) -> Result<(), (Vec<String>, Failure)> 
     })
 }
 
+/// Whether an environment may be called so.
+///
+/// # Errors
+/// A usage failure that says why not.
+pub fn check_environment(name: &str) -> Result<()> {
+    if !is_label(name) {
+        return Err(Failure::usage(LABEL));
+    }
+    match name.to_ascii_lowercase().strip_suffix(REPLACED) {
+        None => Ok(()),
+        Some(_) => {
+            let other = &name[..name.len() - REPLACED.len()];
+            Err(Failure::usage(format!(
+                "no environment is called `{name}`: what is replaced in `{other}` is kept under that name"
+            ))
+            .with_hint(format!("call it otherwise, such as `{other}-replaced`")))
+        }
+    }
+}
+
 /// What an environment may be called.
-pub const LABEL: &str = "an environment's name holds letters, digits, `-`, `_` and `.`, starting with a letter or digit";
+const LABEL: &str = "an environment's name holds letters, digits, `-`, `_` and `.`, starting with a letter or digit";
 
 /// Whether an environment or a store may be called so.
 pub fn is_label(name: &str) -> bool {
@@ -471,6 +489,10 @@ mod tests {
             (
                 "[environments.a]\ninherit = \"b\"\n[environments.b]\ninherit = \"a\"\n",
                 "secrets.toml:2:11: environment `a` inherits from itself",
+            ),
+            (
+                "[environments.dev]\n[environments.'dev.Replaced']\n",
+                "secrets.toml:2:15: no environment is called `dev.Replaced`: what is replaced in `dev` is kept under that name | call it otherwise, such as `dev-replaced`",
             ),
             (
                 "[secrets.X]\ndefault = \"v\"\n",

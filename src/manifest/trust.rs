@@ -68,10 +68,15 @@ pub fn claims(manifest: &Manifest, root: &Path) -> Vec<String> {
         if let Some(parent) = &environment.inherit {
             lines.push(format!("environment {name} inherits {parent}"));
         }
+        let stores = environment.source.iter();
+        let named = stores.map(|s| manifest.stores.get(s).map_or(s, |store| &store.uri));
+        let uris: Vec<StoreUri> = named.filter_map(|s| StoreUri::parse(s).ok()).collect();
+        let plain = ends_in_plain_file(&uris);
         for store in &environment.source {
             // Which environment a named store belongs to is as much a claim as where it is, and so is what is
             // copied to mirrors.
             let claims = !environment.mirrors.is_empty()
+                || plain
                 || match StoreUri::parse(store) {
                     Ok(uri) => source_needs_trust(&uri, name, root),
                     Err(_) => !store.contains(':'),
@@ -146,7 +151,7 @@ fn path_leads_to(path: &str, root: &Path) -> String {
     let Ok(root) = root.canonicalize() else {
         return String::new();
     };
-    let Some(real) = real(&root.join(path), MOST_LINKS) else {
+    let Some(real) = real_path(&root.join(path)) else {
         return String::new();
     };
     let mut written = PathBuf::new();
@@ -165,7 +170,12 @@ fn path_leads_to(path: &str, root: &Path) -> String {
     format!(" (which is {})", real.display())
 }
 
-/// Where a path leads, also if nothing is there yet: what is written makes it there.
+/// Where a path leads, also if nothing is there yet; `None` for a link that leads nowhere.
+pub fn real_path(path: &Path) -> Option<PathBuf> {
+    real(path, MOST_LINKS)
+}
+
+/// The same through so many links: what is written makes it there.
 fn real(path: &Path, links: usize) -> Option<PathBuf> {
     if let Ok(real) = path.canonicalize() {
         return Some(real);
@@ -184,6 +194,16 @@ pub fn source_needs_trust(uri: &StoreUri, environment: &str, root: &Path) -> boo
     is_other || uri_needs_trust(uri, root)
 }
 
+/// Whether the last of an environment's layers is a plain file and another below it is none: it would take
+/// the new names, in plain text.
+pub fn ends_in_plain_file<'a>(source: impl IntoIterator<Item = &'a StoreUri>) -> bool {
+    let is_plain: Vec<bool> = source
+        .into_iter()
+        .map(|uri| uri.scheme() == "dotenv")
+        .collect();
+    is_plain.last() == Some(&true) && is_plain.contains(&false)
+}
+
 /// Whether using this store takes a person's word.
 pub fn uri_needs_trust(uri: &StoreUri, root: &Path) -> bool {
     match registry::find(uri.scheme()).map(|entry| entry.reach) {
@@ -196,19 +216,10 @@ pub fn uri_needs_trust(uri: &StoreUri, root: &Path) -> bool {
 /// Whether `path`, relative to `root`, stays inside it: by its words, and where it exists also
 /// after following links.
 pub fn is_inside(root: &Path, path: &Path) -> bool {
-    let mut depth = 0_i32;
-    let relative = path.strip_prefix(root).unwrap_or(path);
-    for component in relative.components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir => depth -= 1,
-            Component::RootDir | Component::Prefix(_) => return false,
-        }
-        if depth < 0 {
-            return false;
-        }
+    if !is_written_inside(root, path) {
+        return false;
     }
+    let relative = path.strip_prefix(root).unwrap_or(path);
     let Ok(real_root) = root.canonicalize() else {
         return false;
     };
@@ -225,6 +236,21 @@ pub fn is_inside(root: &Path, path: &Path) -> bool {
                 })
         }
     }
+}
+
+/// Whether `path`, relative to `root`, stays inside it by its words, whatever links it goes through.
+pub fn is_written_inside(root: &Path, path: &Path) -> bool {
+    let mut depth = 0_i32;
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    relative.components().all(|component| {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir => depth -= 1,
+            Component::RootDir | Component::Prefix(_) => return false,
+        }
+        depth >= 0
+    })
 }
 
 /// The digest of claims: SHA-256 over the lines, each with its length before it, in hexadecimal.
@@ -247,13 +273,14 @@ impl Record {
             .join(format!("{}.json", &name[..32]))
     }
 
-    /// What was accepted for this folder; the empty record if nothing was.
+    /// What was accepted for this folder; the empty record if nothing was, or where the user's state is out of
+    /// reach (a container's user without a home of their own).
     ///
     /// # Errors
-    /// If the record is there and cannot be read: never taken for trust.
+    /// If the record is there and is none: never taken for trust.
     pub fn load(dirs: &Dirs, root: &Path) -> Result<Self> {
         let path = Self::path(dirs, root);
-        let Some(contents) = files::read(&path)? else {
+        let Ok(Some(contents)) = files::read(&path) else {
             return Ok(Self::default());
         };
         serde_json::from_slice(&contents.bytes).map_err(|e| {
@@ -322,6 +349,24 @@ mod tests {
         let text =
             "[environments.dev]\nsource = [\"dotenv:.env\", \"dotenv:conf/../.env\", \"local:\"]\n";
         assert!(claims(&parse(text, "m").unwrap(), folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_plain_file_that_would_take_new_names_over_another_store_is_a_claim() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |source: &str| {
+            let text = format!("[environments.dev]\nsource = {source}\n");
+            claims(&parse(&text, "m").unwrap(), folder.path())
+        };
+        assert_eq!(
+            of("['local:', 'dotenv:static/app.css']"),
+            [
+                "environment dev reads dotenv:static/app.css",
+                "environment dev reads local:",
+            ]
+        );
+        assert!(of("['dotenv:.env', 'local:']").is_empty());
+        assert!(of("['dotenv:.env', 'dotenv:.env.local']").is_empty());
     }
 
     #[test]

@@ -16,6 +16,8 @@ use secrets_api::{Name, Version};
 use super::*;
 
 const NAMES: [&str; 3] = ["A", "B", "C"];
+/// How many layers a side has.
+const LAYERS: usize = 2;
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -37,6 +39,8 @@ fn there(value: u32, number: Option<u32>) -> Seen {
         version: number.map(version),
         modified: None,
         derived: false,
+        refers: Vec::new(),
+        layer: 0,
     })
 }
 
@@ -47,6 +51,10 @@ fn agreement(value: u32, left: Option<u32>, right: Option<u32>) -> Memory {
             versions: Sides {
                 left: left.map(version),
                 right: right.map(version),
+            },
+            layers: Sides {
+                left: Some(0),
+                right: Some(0),
             },
         }),
         intent: None,
@@ -67,12 +75,21 @@ fn some_version() -> impl Strategy<Value = Option<u32>> {
 }
 
 fn some_seen() -> impl Strategy<Value = Seen> {
-    let present = (0..3u32, some_version(), prop::bool::weighted(0.1));
-    prop_oneof![
-        6 => present.prop_map(|(value, number, derived)| match there(value, number) {
-            Seen::Present(present) => Seen::Present(Present { derived, ..present }),
+    let refers = option::weighted(0.2, subsequence(NAMES.to_vec(), 0..=2));
+    let present = (0..3u32, some_version(), refers, 0..LAYERS);
+    let present = present.prop_map(
+        |(value, number, refers, layer)| match there(value, number) {
+            Seen::Present(present) => Seen::Present(Present {
+                derived: refers.is_some(),
+                refers: refers.into_iter().flatten().map(name).collect(),
+                layer,
+                ..present
+            }),
             other => other,
-        }),
+        },
+    );
+    prop_oneof![
+        6 => present,
         2 => Just(Seen::Absent),
         1 => Just(Seen::Deleted),
         1 => Just(Seen::Unknown("denied".into())),
@@ -84,10 +101,15 @@ fn some_side() -> impl Strategy<Value = Side> {
 }
 
 fn some_memory() -> impl Strategy<Value = Memory> {
-    let agreed = option::weighted(0.7, (0..3u32, some_version(), some_version()));
+    let layer = || option::weighted(0.9, 0..LAYERS);
+    let layers = (layer(), layer()).prop_map(|(left, right)| Sides { left, right });
+    let agreed = option::weighted(0.7, (0..3u32, some_version(), some_version(), layers));
     let intent = option::weighted(0.3, some_side());
     (agreed, intent).prop_map(|(agreed, intent)| Memory {
-        agreed: agreed.and_then(|(value, left, right)| agreement(value, left, right).agreed),
+        agreed: agreed.and_then(|(value, left, right, layers)| {
+            let agreed = agreement(value, left, right).agreed?;
+            Some(Agreed { layers, ..agreed })
+        }),
         intent: intent.map(|to| Intent { to }),
     })
 }
@@ -139,11 +161,31 @@ fn by_name<T>(rows: Vec<Option<T>>) -> BTreeMap<Name, T> {
 
 fn some_observation() -> impl Strategy<Value = Observation> {
     let rows = collection::vec(option::weighted(0.9, some_seen()), 3);
-    (rows, prop::bool::weighted(0.1)).prop_map(|(rows, missing)| {
-        let mut names = by_name(rows);
-        names.retain(|_, seen| !missing || seen.is_gone());
-        Observation { names, missing }
+    let lacking = prop_oneof![
+        6 => Just(vec![]),
+        2 => (0..LAYERS).prop_map(|layer| vec![layer]),
+        1 => Just((0..LAYERS).collect::<Vec<_>>()),
+    ];
+    (rows, lacking, 0..LAYERS).prop_map(|(rows, lacking, home)| {
+        let mut seen = Observation {
+            names: by_name(rows),
+            home: Some(home),
+            ..Observation::default()
+        };
+        lacking.into_iter().for_each(|layer| lose(&mut seen, layer));
+        seen
     })
+}
+
+/// Takes a layer away with all that it supplies.
+fn lose(seen: &mut Observation, layer: usize) {
+    let supplied = |now: &Seen| now.present().is_some_and(|present| present.layer == layer);
+    seen.names.retain(|_, now| !supplied(now));
+    seen.lacking.insert(layer, format!("layer {layer}"));
+    seen.missing = seen.lacking.len() == LAYERS;
+    if seen.missing {
+        seen.names.retain(|_, now| now.is_gone());
+    }
 }
 
 fn some_world() -> impl Strategy<Value = World> {
@@ -196,13 +238,8 @@ impl World {
 
     /// Makes the writes that `made` says, and notes all if `noted`, as `crate::apply` does.
     fn carry(&mut self, plan: &Plan, made: impl Fn(usize) -> bool, noted: bool) {
-        let missing: Vec<Side> = Side::BOTH
-            .into_iter()
-            .filter(|side| self.seen.of(*side).missing)
-            .collect();
-        let to_missing = |step: &Step| step.action.target().is_some_and(|to| missing.contains(&to));
-        if plan.steps.iter().any(to_missing) {
-            self.base.clear();
+        for step in plan.writes() {
+            self.forget(step);
         }
         for (n, step) in plan.steps.iter().enumerate() {
             let Some(to) = step.action.target() else {
@@ -212,24 +249,54 @@ impl World {
             if !made(n) {
                 continue;
             }
+            let layer = self.layer(step, to);
             let there = self.seen.of_mut(to);
-            there.missing = false;
             let written = match (&step.action, step.seen.of(to.other()).present()) {
                 (Action::Delete { .. }, _) => Seen::Absent,
                 (_, Some(source)) => Seen::Present(Present {
                     version: Some(version(100)),
                     derived: false,
+                    refers: Vec::new(),
+                    layer,
                     ..source.clone()
                 }),
                 (_, None) => panic!("nothing to write: {step:?}"),
             };
             there.names.insert(step.name.clone(), written);
+            there.lacking.remove(&layer);
+            there.missing = false;
         }
         if noted {
             for step in &plan.steps {
-                conclude(&mut self.base, step, Some(version(100)));
+                let layer = step.action.target().map(|to| self.layer(step, to));
+                conclude(&mut self.base, step, Some(version(100)), layer);
             }
         }
+    }
+
+    /// The layer that a step writes.
+    fn layer(&self, step: &Step, to: Side) -> usize {
+        let there = step.seen.of(to).present();
+        there.map_or(self.seen.of(to).home.unwrap(), |there| there.layer)
+    }
+
+    /// Forgets what a document or layer that is about to be made would make look deleted.
+    fn forget(&mut self, step: &Step) {
+        let to = step.action.target().unwrap();
+        let (layer, here) = (self.layer(step, to), self.seen.of(to));
+        if !here.lacking.contains_key(&layer) {
+            return;
+        }
+        self.base.retain(|name, memory| {
+            let supplier = memory.agreed.as_ref().and_then(|a| *a.layers.of(to));
+            let now = here.look(name).present().map(|present| present.layer);
+            !here.missing
+                && match (supplier, now) {
+                    (Some(then), Some(now)) => then != layer || now > then,
+                    (Some(then), None) => then != layer,
+                    (None, now) => now.is_some(),
+                }
+        });
     }
 }
 
@@ -247,7 +314,7 @@ fn announce(base: &mut Base, step: &Step, to: Side) {
 }
 
 /// What is noted after all writes.
-fn conclude(base: &mut Base, step: &Step, written: Option<Version>) {
+fn conclude(base: &mut Base, step: &Step, written: Option<Version>, layer: Option<usize>) {
     let of = |side: Side| step.seen.of(side).present().cloned();
     let (value, to) = match step.action {
         Action::Agree => (of(Side::Left), None),
@@ -262,12 +329,18 @@ fn conclude(base: &mut Base, step: &Step, written: Option<Version>) {
         left: of(Side::Left).and_then(|p| p.version),
         right: of(Side::Right).and_then(|p| p.version),
     };
+    let mut layers = Sides {
+        left: of(Side::Left).map(|p| p.layer),
+        right: of(Side::Right).map(|p| p.layer),
+    };
     if let Some(to) = to {
         *versions.of_mut(to) = written;
+        *layers.of_mut(to) = layer;
     }
     let agreed = Some(Agreed {
         fingerprint: value.unwrap().fingerprint,
         versions,
+        layers,
     });
     base.insert(
         step.name.clone(),
@@ -288,6 +361,7 @@ impl Mirrored for Memory {
         Self {
             agreed: self.agreed.clone().map(|agreed| Agreed {
                 versions: agreed.versions.swapped(),
+                layers: agreed.layers.swapped(),
                 ..agreed
             }),
             intent: self.intent.map(|intent| Intent {
@@ -342,6 +416,7 @@ impl Mirrored for Action {
             Self::Pending { to } => Self::Pending { to: to.other() },
             Self::Extra { on } => Self::Extra { on: on.other() },
             Self::Unknown { on } => Self::Unknown { on: on.other() },
+            Self::Waiting { on } => Self::Waiting { on: on.other() },
             Self::Conflict(why) => Self::Conflict(match why {
                 Why::BothChanged | Why::NeverAgreed => why,
                 Why::PutBack(side) => Why::PutBack(side.other()),
@@ -381,6 +456,14 @@ fn is_unknown(seen: &Seen) -> bool {
     matches!(seen, Seen::Unknown(_))
 }
 
+/// Whether a person may say what is to become of it.
+fn is_open(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Conflict(_) | Action::Waiting { .. } | Action::Pending { .. }
+    )
+}
+
 // ---- the laws of one plan ---------------------------------------------------------------------------
 
 fn config() -> ProptestConfig {
@@ -410,7 +493,8 @@ proptest! {
             let Some(value) = step.seen.left.present().or(step.seen.right.present()) else { continue };
             let now = Seen::Present(value.clone());
             let versions = Sides { left: value.version.clone(), right: value.version.clone() };
-            let agreed = Some(Agreed { fingerprint: value.fingerprint, versions });
+            let layers = Sides { left: Some(value.layer), right: Some(value.layer) };
+            let agreed = Some(Agreed { fingerprint: value.fingerprint, versions, layers });
             world.base.insert(step.name.clone(), Memory { agreed, intent: None });
             world.seen.left.names.insert(step.name.clone(), now.clone());
             world.seen.right.names.insert(step.name, now);
@@ -437,6 +521,11 @@ proptest! {
             prop_assert!(
                 matches!(step.action, Action::Same | Action::Forget)
                     || declined && before == Some(&step.action)
+                    || match step.action {
+                        // Here no line follows what was written.
+                        Action::Conflict(Why::Derived(on)) => before == Some(&Action::Waiting { on }),
+                        _ => false,
+                    }
                     || step.action == Action::Agree && before == Some(&Action::Agree)
                     || step.action == Action::Agree && before == Some(&Action::Same),
                 "{:?} after {:?}", step, before
@@ -511,7 +600,10 @@ proptest! {
             };
             if left != right && both_moved {
                 prop_assert_eq!(step.action.target(), None, "{:?}", step);
-                let shown = matches!(step.action, Action::Conflict(_) | Action::Unknown { .. });
+                let shown = matches!(
+                    step.action,
+                    Action::Conflict(_) | Action::Unknown { .. } | Action::Waiting { .. }
+                );
                 prop_assert!(shown, "{:?}", step);
             }
         }
@@ -533,11 +625,76 @@ proptest! {
             let mut world = world.clone();
             world.seen.of_mut(side).missing = true;
             world.seen.of_mut(side).names.clear();
+            for layer in 0..LAYERS {
+                world.seen.of_mut(side).lacking.insert(layer, format!("layer {layer}"));
+            }
             let plan = world.plan();
             let removes = |action: &Action| {
                 matches!(action, Action::Delete { .. } | Action::Pending { .. } | Action::Forget)
             };
             prop_assert_eq!(plan.count(removes), 0, "{:?}", plan);
+        }
+    }
+
+    /// Nor what a layer below it would supply in its place a change, unless that is what the other side has.
+    #[test]
+    fn a_layer_that_is_not_there_is_no_deletion_of_what_it_supplied(
+        world in some_world(), side in some_side(), layer in 0..LAYERS,
+    ) {
+        let mut world = world;
+        lose(world.seen.of_mut(side), layer);
+        if world.missing() {
+            return Ok(());
+        }
+        let plan = world.plan();
+        for (name, memory) in &world.base {
+            let Some(agreed) = &memory.agreed else { continue };
+            let here = world.seen.of(side).look(name);
+            let other = world.seen.of(side.other()).look(name);
+            if memory.intent == Some(Intent { to: side }) && here.is_gone() && other.is_gone() {
+                continue;
+            }
+            let hidden = match (agreed.layers.of(side), here) {
+                (Some(then), Seen::Present(now)) => {
+                    let same = Some(now.fingerprint) == other.fingerprint();
+                    *then == layer && now.layer < layer && !same
+                }
+                (Some(then), _) => *then == layer,
+                (None, now) => now.is_gone(),
+            };
+            let step = plan.steps.iter().find(|step| step.name == *name);
+            let unknown = step.is_some_and(|step| matches!(step.action, Action::Unknown { .. }));
+            prop_assert!(!hidden || unknown, "{} {:?}", name, step);
+        }
+    }
+
+    #[test]
+    fn a_layer_that_is_not_there_and_supplied_nothing_is_in_nobodys_way(
+        world in some_world(), side in some_side(), layer in 0..LAYERS,
+    ) {
+        let mut world = world;
+        *world.seen.of_mut(side) = Observation {
+            names: std::mem::take(&mut world.seen.of_mut(side).names),
+            ..Observation { home: Some(layer), ..Observation::default() }
+        };
+        for agreed in world.base.values_mut().filter_map(|m| m.agreed.as_mut()) {
+            *agreed.layers.of_mut(side) = Some(1 - layer);
+        }
+        lose(world.seen.of_mut(side), layer);
+        let with = world.plan();
+        world.seen.of_mut(side).lacking.clear();
+        prop_assert_eq!(with, world.plan());
+    }
+
+    #[test]
+    fn a_line_waits_only_while_one_that_it_is_put_together_from_is_written(world in some_world()) {
+        let plan = world.plan();
+        for step in &plan.steps {
+            let Action::Waiting { on } = step.action else { continue };
+            let line = step.seen.of(on).present().unwrap();
+            prop_assert!(line.derived && !line.refers.is_empty(), "{:?}", step);
+            let writes = |s: &Step| matches!(s.action, Action::Create { to, .. } | Action::Change { to } if to == on);
+            prop_assert!(plan.steps.iter().any(writes), "{:?}", plan);
         }
     }
 
@@ -575,17 +732,20 @@ proptest! {
                 let mut plain = asked.clone();
                 plain.rules.prefer = None;
                 let plan = plain.plan();
-                plan.conflicts().any(|s| s.name == step.name)
+                plan.steps.iter().any(|s| s.name == step.name && is_open(&s.action))
             };
             match keep {
                 _ if !conflict => prop_assert_eq!(&action, &step.action),
                 Keep::AsIs => prop_assert_eq!(action, Action::Skipped),
                 Keep::Side(side) if !asked.rules.direction.writes(side.other()) => {
-                    prop_assert!(matches!(action, Action::Conflict(_)), "{:?}", action);
+                    prop_assert!(is_open(&action), "{:?}", action);
                 }
                 Keep::Side(side) => prop_assert!(
                     action.target() == Some(side.other())
-                        || action == Action::Conflict(Why::Derived(side.other())),
+                        || action == Action::Conflict(Why::Derived(side.other()))
+                        || action == Action::Waiting { on: side.other() }
+                        // Its layer is not to be made anew.
+                        || action == Action::Unknown { on: side.other() },
                     "{:?}", action
                 ),
             }
@@ -603,8 +763,17 @@ proptest! {
 
     #[test]
     fn names_that_were_not_chosen_are_not_planned(world in some_world()) {
+        // What waits for a name that is not written waits for nothing.
+        let decided = |mut plan: Plan| {
+            for step in &mut plan.steps {
+                if let Action::Waiting { on } = step.action {
+                    step.action = Action::Conflict(Why::Derived(on));
+                }
+            }
+            plan
+        };
         let plan = plan(&world.base, &world.seen, &world.rules, |n| n.as_str() != "B");
-        let mut all = world.plan();
+        let (plan, mut all) = (decided(plan), decided(world.plan()));
         all.steps.retain(|step| step.name.as_str() != "B");
         prop_assert_eq!(plan, all);
     }

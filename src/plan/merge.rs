@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use secrets_api::Name;
 
+use super::layers::Doubts;
 use super::{
     Action, Agreed, Base, Keep, Memory, Observation, Plan, Rules, Seen, Side, Sides, Step, Why,
+    follow,
 };
 
 /// What became of one side since the last agreement.
@@ -37,7 +39,11 @@ pub fn plan(
     chosen: impl Fn(&Name) -> bool,
 ) -> Plan {
     // A document that is not there as a whole says nothing of its names.
-    let missing = seen.left.missing || seen.right.missing;
+    let nothing_known = Base::new();
+    let base = match seen.left.missing || seen.right.missing {
+        true => &nothing_known,
+        false => base,
+    };
     let names: BTreeSet<&Name> = seen
         .left
         .names
@@ -46,27 +52,34 @@ pub fn plan(
         .chain(base.keys())
         .filter(|name| chosen(name))
         .collect();
+    let doubts = Doubts::new(base, seen);
     let nothing = Memory::default();
     let step = |name: &Name| {
-        let memory = base.get(name).filter(|_| !missing).unwrap_or(&nothing);
-        let seen = Sides {
-            left: seen.left.look(name),
-            right: seen.right.look(name),
+        let memory = base.get(name).unwrap_or(&nothing);
+        let mut now = doubts.seen(name, memory);
+        let sides = Sides {
+            left: &now.left,
+            right: &now.right,
         };
-        let action = merge(name, memory, seen, rules)?;
+        let mut action = merge(name, memory, sides, rules)?;
+        if let Action::Create { to, .. } = action
+            && let Some(why) = doubts.of_new(to)
+        {
+            *now.of_mut(to) = Seen::Unknown(why);
+            action = Action::Unknown { on: to };
+        }
         Some(Step {
             name: name.clone(),
             action,
-            seen: Sides {
-                left: seen.left.clone(),
-                right: seen.right.clone(),
-            },
+            seen: now,
             agreed: memory.agreed.as_ref().map(|agreed| agreed.fingerprint),
         })
     };
-    Plan {
+    let mut plan = Plan {
         steps: names.into_iter().filter_map(step).collect(),
-    }
+    };
+    follow::wait(&mut plan, seen);
+    plan
 }
 
 /// What is to be done about one name; `None` where there is nothing and never was.
@@ -85,8 +98,13 @@ pub fn merge(name: &Name, memory: &Memory, seen: Sides<&Seen>, rules: &Rules) ->
                 left: left.version.clone(),
                 right: right.version.clone(),
             };
+            let layers = Sides {
+                left: Some(left.layer),
+                right: Some(right.layer),
+            };
             let as_agreed = |agreed: &Agreed| {
-                agreed.fingerprint == left.fingerprint && agreed.versions == versions
+                let value = agreed.fingerprint == left.fingerprint;
+                value && agreed.versions == versions && agreed.layers == layers
             };
             let settled = memory.intent.is_none() && memory.agreed.as_ref().is_some_and(as_agreed);
             return Some(if settled { Action::Same } else { Action::Agree });
@@ -181,8 +199,11 @@ fn within(action: Action, rules: &Rules) -> Action {
 
 /// What a person said: about this name as it is now, or about all.
 fn resolved(name: &Name, action: Action, seen: Sides<&Seen>, rules: &Rules) -> Action {
-    let Action::Conflict(why) = action else {
-        return action;
+    let why = match action {
+        Action::Conflict(why) => Some(why),
+        // What is to become of a deletion that is not passed on a person may say too, by name.
+        Action::Pending { .. } => None,
+        _ => return action,
     };
     let now = Sides {
         left: seen.left.fingerprint(),
@@ -193,7 +214,9 @@ fn resolved(name: &Name, action: Action, seen: Sides<&Seen>, rules: &Rules) -> A
         (Some(Keep::AsIs), _) => return Action::Skipped,
         (Some(Keep::Side(side)), _) => (side, true),
         // A preference among all that differ is none for a line that cannot be written.
-        (None, Some(side)) if !matches!(why, Why::Derived(_)) => (side, rules.delete),
+        (None, Some(side)) if why.is_some_and(|why| !matches!(why, Why::Derived(_))) => {
+            (side, rules.delete)
+        }
         (None, _) => return action,
     };
     let to = kept.other();

@@ -14,10 +14,16 @@
 //! | never agreed, different, or a deletion on one side | conflict |
 //! | never agreed, on one side only | copy, marked as first |
 //! | unreadable on one side | unknown: nothing |
+//! | gone, and the layer that supplied it is not there | unknown: nothing |
 //!
 //! A version that moved while the value came back is *touched*: somebody put an old value back, on
 //! purpose, and what the other side has changed since must not be copied over it unasked.
+//!
+//! A line that is put together from others is no write target. While one of those is about to be
+//! written it waits: what it says then is seen in the next look.
 
+mod follow;
+mod layers;
 mod merge;
 mod rules;
 
@@ -147,6 +153,10 @@ pub struct Present {
     pub modified: Option<Timestamp>,
     /// Whether it is put together from others: read, and not written unless asked for by name.
     pub derived: bool,
+    /// The names it is put together from, in the layer that supplies it.
+    pub refers: Vec<Name>,
+    /// The layer that supplies it, by its place among those of its side.
+    pub layer: usize,
 }
 
 /// What was seen under one name on one side.
@@ -190,6 +200,11 @@ pub struct Observation {
     /// There is no document at all: a file that is not there. That is no deletion of each of its
     /// names: it is planned as if the two had never agreed.
     pub missing: bool,
+    /// The layers that are not there, by their places, with what they are called. What such a layer
+    /// has supplied is not known to be deleted.
+    pub lacking: BTreeMap<usize, String>,
+    /// The layer that new names go to, if any can be written.
+    pub home: Option<usize>,
 }
 
 impl Observation {
@@ -206,6 +221,8 @@ pub struct Agreed {
     pub fingerprint: Fingerprint,
     /// Each side's version of it; `None` where the store told none.
     pub versions: Sides<Option<Version>>,
+    /// The layer that supplied it on each side; `None` where that was not noted.
+    pub layers: Sides<Option<usize>>,
 }
 
 /// A write that was about to be made when this was noted, and of which nothing was noted since: the
@@ -290,6 +307,12 @@ pub enum Action {
     Skipped,
     /// A person has to decide.
     Conflict(Why),
+    /// It is put together from other lines on this side, one of which is about to be written: what it
+    /// says then is compared anew.
+    Waiting {
+        /// Where.
+        on: Side,
+    },
     /// It cannot be read on this side.
     Unknown {
         /// Where.
@@ -323,6 +346,7 @@ impl Action {
             Self::Extra { .. } => "extra",
             Self::Skipped => "skipped",
             Self::Conflict(_) => "conflict",
+            Self::Waiting { .. } => "waiting",
             Self::Unknown { .. } => "unknown",
         }
     }

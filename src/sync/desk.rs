@@ -5,23 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrets_api::Name;
 
+use super::line::{Line, listed};
+use super::parties;
+use super::request::Request;
 use super::show::{self, To, sided};
 use crate::apply::{self, Desk, Link, Progress, Verdict, Work};
 use crate::exit::{Exit, Failure, Result};
-use crate::flags::Consent;
 use crate::plan::{Action, Choice, Direction, Keep, Side, Sides, Step, Why};
 use crate::printer::{Bar, counted};
 use crate::session::Session;
+use crate::shell::quoted;
+use crate::stack::Layer;
 
 /// So many names are told in a message; of others only how many there are.
 const MOST_NAMED: usize = 3;
+/// Of so many deletions it is asked one by one what is to become of each.
+const MOST_ASKED: usize = 8;
 
 /// The desk of a command line.
 pub struct Counter<'a> {
     session: &'a Session,
-    consent: Consent,
-    /// Whether what the two have never agreed on may be copied without a person's word.
-    first: bool,
+    request: &'a Request<'a>,
     /// The names whose values are shown.
     reveal: BTreeSet<Name>,
     /// The last round that was shown.
@@ -33,18 +37,11 @@ pub struct Counter<'a> {
 }
 
 impl<'a> Counter<'a> {
-    /// A desk that nothing was shown at yet. `first`: whether what the two have never agreed on may be
-    /// copied without a person's word; `reveal`: the names whose values are shown.
-    pub fn new(
-        session: &'a Session,
-        consent: Consent,
-        first: bool,
-        reveal: BTreeSet<Name>,
-    ) -> Self {
+    /// A desk that nothing was shown at yet. `reveal`: the names whose values are shown.
+    pub fn new(session: &'a Session, request: &'a Request<'a>, reveal: BTreeSet<Name>) -> Self {
         Self {
             session,
-            consent,
-            first,
+            request,
             reveal,
             shown: None,
             known: Vec::new(),
@@ -96,7 +93,12 @@ impl<'a> Counter<'a> {
         } else if !fresh {
             return Ok(());
         } else if self.shown != Some(round) {
-            printer.say("somebody has written meanwhile: this is new");
+            printer.say(match work.following {
+                true => {
+                    "lines put together from what was written say something else now: this is new"
+                }
+                false => "somebody has written meanwhile: this is new",
+            });
         }
         for (n, link) in work.links.iter().enumerate() {
             if link.failed.is_some() || !opening && !is_new(n, link) {
@@ -118,12 +120,12 @@ impl<'a> Counter<'a> {
         Ok(())
     }
 
-    /// Has a person choose, conflict by conflict.
+    /// Has a person choose, name by name.
     fn choose(&self, work: &mut Work) -> Result<()> {
         let mut links = std::mem::take(&mut work.links);
         let chosen = links.iter_mut().try_for_each(|link| {
-            let conflicts: Vec<Step> = link.plan.conflicts().cloned().collect();
-            let mut steps = conflicts.iter();
+            let open: Vec<Step> = open(link).cloned().collect();
+            let mut steps = open.iter();
             steps.try_for_each(|step| self.choose_one(work, link, step))
         });
         work.links = links;
@@ -135,8 +137,9 @@ impl<'a> Counter<'a> {
         let name = &step.name;
         let offers = Offers::of(link, step, printer.out_is_terminal() && !printer.json);
         let keep = loop {
-            let answer = printer.ask(&offers.question, "--prefer")?;
-            match offers.understand(&answer) {
+            // The end of the input is nobody's wish to skip.
+            let answer = printer.ask_on(&offers.question, "--prefer")?;
+            match offers.understand(answer.as_deref().unwrap_or("quit")) {
                 Some(Answer::Flatten) => {
                     link.rules.flatten.insert(name.clone());
                     return Ok(());
@@ -163,7 +166,9 @@ impl<'a> Counter<'a> {
     /// What makes no sense whatever a person says: names that are nowhere, a source that is not there.
     fn check(&self, work: &Work) -> Result<()> {
         check_names(work)?;
-        show::check_revealed(work, &self.reveal)?;
+        show::check_there(work, "--reveal", &self.reveal)?;
+        let flatten = work.links.iter().flat_map(|link| &link.rules.flatten);
+        show::check_there(work, "--flatten", &flatten.cloned().collect())?;
         for link in work.links.iter().filter(|link| link.failed.is_none()) {
             let Direction::To(to) = link.rules.direction else {
                 continue;
@@ -178,7 +183,7 @@ impl<'a> Counter<'a> {
                     .with_hint("there is nothing to copy; is its name right?"));
             }
         }
-        Ok(())
+        show::check_any(work)
     }
 
     /// What stands in the way of all writes: conflicts, first copies that nobody has agreed to.
@@ -188,9 +193,10 @@ impl<'a> Counter<'a> {
             .iter()
             .flat_map(|link| link.plan.conflicts().map(move |step| (link, step)))
             .collect();
-        if let Some((link, first)) = conflicts.first() {
-            let names: Vec<&Name> = conflicts.iter().map(|(_, step)| &step.name).collect();
-            return Err(conflict(link, first, &names));
+        if !conflicts.is_empty() {
+            let message = conflict(&conflicts);
+            let hint = self.conflict_hint(work, &conflicts);
+            return Err(Failure::new(Exit::Conflict, message).with_hint(hint));
         }
         let firsts = |link: &Link| {
             let first = |a: &Action| matches!(a, Action::Create { first: true, .. });
@@ -200,10 +206,10 @@ impl<'a> Counter<'a> {
             }
         };
         let firsts: usize = work.links.iter().map(firsts).sum();
-        if firsts == 0 || self.first || self.session.printer.can_ask() {
+        if firsts == 0 || self.request.first || self.session.printer.can_ask() {
             return Ok(());
         }
-        if self.consent.dry_run {
+        if self.request.consent.dry_run {
             self.session.printer.say(
                 "what is marked `first sync` is copied after a yes; without a terminal only with --first",
             );
@@ -220,9 +226,105 @@ impl<'a> Counter<'a> {
             .with_hint(format!("if both sides are to have {them}: --first")))
     }
 
+    /// What to type about conflicts.
+    fn conflict_hint(&self, work: &Work, conflicts: &[(&Link, &Step)]) -> String {
+        let is_derived = |step: &Step| matches!(step.action, Action::Conflict(Why::Derived(_)));
+        let (derived, others): (Vec<_>, Vec<_>) =
+            conflicts.iter().partition(|(_, step)| is_derived(step));
+        let mut hints = Vec::new();
+        if let Some((link, _)) = others.first() {
+            let (session, parties) = (self.session, work.parties.as_slice());
+            let called = self.request.called(session, parties);
+            let direction = link.rules.direction;
+            let prefer = |side| {
+                let word = parties::word_for(side, parties, &called, direction);
+                format!("--prefer {}", quoted(&word))
+            };
+            match direction {
+                Direction::Both => hints.push(format!(
+                    "say which side counts: {} or {}",
+                    prefer(Side::Left),
+                    prefer(Side::Right)
+                )),
+                Direction::To(to) => {
+                    let here = others.iter().filter(|(l, _)| std::ptr::eq(*l, *link));
+                    let steps: Vec<&Step> = here.map(|(_, step)| *step).collect();
+                    let what = match to {
+                        Side::Right => "take what the mirror has",
+                        Side::Left => "copy what the source has",
+                    };
+                    if let Some(line) = self.other_way(work, link, to.other(), &steps) {
+                        hints.push(format!("{what}: `{line}`"));
+                    }
+                    hints.push(format!("overwrite it: {}", prefer(to.other())));
+                }
+            }
+            let may_delete = |side: Side| direction.writes(side.other());
+            let deletes = |step: &Step| {
+                let sides = Side::BOTH.into_iter().filter(|side| may_delete(*side));
+                sides.into_iter().any(|side| step.seen.of(side).is_gone())
+            };
+            if others.iter().any(|(_, step)| deletes(step))
+                && !self.request.merge.delete
+                && let Some(last) = hints.last_mut()
+            {
+                last.push_str(" (a deletion also takes --delete)");
+            }
+            let names = others.iter().map(|(_, step)| &step.name);
+            hints.push(format!("leave out: --except {}", listed(names)));
+        }
+        if !derived.is_empty() {
+            let names = listed(derived.iter().map(|(_, step)| &step.name));
+            hints.push(format!(
+                "leave what is put together as it is, it follows what it refers to: --except {names}; or replace the line by its value: --flatten {names}"
+            ));
+        }
+        hints.join("; ")
+    }
+
+    /// The command that copies these names of one link to a side, a deletion too; `None` where that cannot be
+    /// written.
+    fn other_way(&self, work: &Work, link: &Link, to: Side, steps: &[&Step]) -> Option<Line> {
+        work.party(link, to).stack.last_writable().ok()?;
+        let counts = match to {
+            Side::Left => "mirror",
+            Side::Right => "source",
+        };
+        let gone = steps.iter().any(|s| s.seen.of(to.other()).is_gone());
+        let names = [listed(steps.iter().map(|step| &step.name))];
+        let request = self.request;
+        let line = request.one_way(self.session, &work.parties, link.sides.right, to);
+        let line = line.list("--only", &names).flag("--prefer", counts);
+        Some(request.as_asked(line.switch("--delete", gone)))
+    }
+
+    /// Says how what was deleted on one side comes back there, where that is not asked. Of several mirrors that
+    /// have the same one is enough.
+    fn say_way_back(&self, work: &Work, asks: bool) {
+        let mut said = BTreeSet::new();
+        let links = work.links.iter();
+        for link in links.filter(|link| !asks || !asks_of_deletions(link)) {
+            for side in Side::BOTH {
+                let pending = |step: &&Step| step.action == Action::Pending { to: side };
+                let steps: Vec<&Step> = link.plan.steps.iter().filter(pending).collect();
+                let names: BTreeSet<&Name> = steps.iter().map(|step| &step.name).collect();
+                if names.is_empty() || !said.insert((side, names)) {
+                    continue;
+                }
+                let place = sided(link.rules.direction, side.other());
+                if let Some(line) = self.other_way(work, link, side.other(), &steps) {
+                    self.session.printer.hint(format!(
+                        "to have back what was deleted in {place}: `{line}`"
+                    ));
+                }
+            }
+        }
+    }
+
     fn ask(&self, work: &Work) -> Result<bool> {
         let mut parts = Vec::new();
         let mut caution = BTreeSet::new();
+        let mut protected = BTreeSet::new();
         for link in &work.links {
             // What is written and what is removed, layer by layer.
             let mut layers = BTreeMap::<(Side, usize), ([usize; 2], Vec<_>)>::new();
@@ -237,7 +339,9 @@ impl<'a> Counter<'a> {
             }
             for ((side, layer), ([written, removed], guards)) in layers {
                 let stack = &work.party(link, side).stack;
-                let label = &stack.layers[layer].label;
+                let Layer { label, spec, .. } = &stack.layers[layer];
+                let own = spec.protected.as_deref();
+                protected.extend(own.filter(|p| *p == spec.environment));
                 if written > 0 {
                     parts.push(format!("write {} to {label}", counted(written, "secret")));
                 }
@@ -251,11 +355,15 @@ impl<'a> Counter<'a> {
             }
         }
         let caution: String = caution.into_iter().collect();
-        let question = format!("{}{caution}", parts.join(", "));
-        if !caution.is_empty() && self.consent.yes && !self.consent.dry_run {
+        let protected: String = protected
+            .iter()
+            .map(|environment| format!(" ({environment} is protected)"))
+            .collect();
+        let question = format!("{}{protected}{caution}", parts.join(", "));
+        if !caution.is_empty() && self.request.consent.yes && !self.request.consent.dry_run {
             self.session.printer.say(&question);
         }
-        self.consent.given(self.session, true, &question)
+        self.request.consent.given(self.session, true, &question)
     }
 }
 
@@ -308,7 +416,9 @@ impl Offers {
         ] {
             if may {
                 let role = sided(direction, side).trim_start_matches("the ");
+                let pending = matches!(step.action, Action::Pending { .. });
                 let about = match (direction, step.seen.of(side).is_gone()) {
+                    (Direction::Both, false) if pending => " (brings it back)".to_owned(),
                     (Direction::Both, false) => String::new(),
                     (Direction::Both, true) => " (removes it)".to_owned(),
                     (Direction::To(_), false) => format!(" (the {role})"),
@@ -345,32 +455,37 @@ impl Offers {
     }
 }
 
-/// The refusal of a plan with conflicts.
-fn conflict(link: &Link, first: &Step, names: &[&Name]) -> Failure {
+/// Whether a person is asked about the deletions of a link that were not asked to be passed on.
+fn asks_of_deletions(link: &Link) -> bool {
+    let pending = link.plan.count(|a| matches!(a, Action::Pending { .. }));
+    link.rules.direction == Direction::Both && pending <= MOST_ASKED
+}
+
+/// The steps that a person is asked about.
+fn open(link: &Link) -> impl Iterator<Item = &Step> {
+    let deletions = asks_of_deletions(link);
+    link.plan
+        .steps
+        .iter()
+        .filter(move |step| match step.action {
+            Action::Conflict(_) => true,
+            Action::Pending { .. } => deletions,
+            _ => false,
+        })
+}
+
+/// That a plan has conflicts.
+fn conflict(conflicts: &[(&Link, &Step)]) -> String {
+    let names: BTreeSet<&Name> = conflicts.iter().map(|(_, step)| &step.name).collect();
     let named: Vec<&str> = names.iter().take(MOST_NAMED).map(|n| n.as_str()).collect();
-    let message = match (named.as_slice(), names.len().saturating_sub(MOST_NAMED)) {
+    match (named.as_slice(), names.len().saturating_sub(MOST_NAMED)) {
         ([one], _) => format!("{one} is in conflict; nothing was written"),
         (named, 0) => format!("{} are in conflict; nothing was written", named.join(", ")),
         (named, more) => format!(
             "{} and {more} more are in conflict; nothing was written",
             named.join(", ")
         ),
-    };
-    let hint = match (&first.action, link.rules.direction) {
-        (Action::Conflict(Why::Derived(_)), _) => {
-            format!("replace the line by its value: --flatten {}; leave it out: --except {}", first.name, first.name)
-        }
-        (_, Direction::Both) => {
-            "say which side counts: --prefer left or --prefer right (a deletion also takes --delete); leave names out: --except NAME".to_owned()
-        }
-        (_, Direction::To(Side::Right)) => {
-            "take what the mirror has: `secrets pull`; overwrite it: --prefer source (a deletion also takes --delete); leave names out: --except NAME".to_owned()
-        }
-        (_, Direction::To(Side::Left)) => {
-            "copy what the source has: `secrets push`; overwrite it: --prefer mirror (a deletion also takes --delete); leave names out: --except NAME".to_owned()
-        }
-    };
-    Failure::new(Exit::Conflict, message).with_hint(hint)
+    }
 }
 
 impl Desk for Counter<'_> {
@@ -382,10 +497,15 @@ impl Desk for Counter<'_> {
             self.check(work)?;
         }
         let news = self.has_news(work);
+        let opening = self.shown.is_none();
         self.show(work, round)?;
-        let asks = self.session.printer.can_ask() && !self.consent.yes && !self.consent.dry_run;
-        let conflicts = |link: &Link| link.plan.conflicts().next().is_some();
-        if asks && work.links.iter().any(conflicts) {
+        let asks = self.session.printer.can_ask()
+            && !self.request.consent.yes
+            && !self.request.consent.dry_run;
+        if opening {
+            self.say_way_back(work, asks);
+        }
+        if asks && work.links.iter().any(|link| open(link).next().is_some()) {
             self.choose(work)?;
             return Ok(Verdict::Replan);
         }
@@ -400,7 +520,7 @@ impl Desk for Counter<'_> {
                     "nothing to write"
                 });
             }
-            return Ok(if self.consent.dry_run {
+            return Ok(if self.request.consent.dry_run {
                 Verdict::Stop
             } else {
                 Verdict::Go

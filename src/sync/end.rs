@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use secrets_api::Name;
+
+use super::line::{Line, listed};
 use crate::apply::{Fate, Link, Work};
 use crate::exit::{Exit, Failure, Result};
-use crate::plan::{Action, Seen, Step};
+use crate::plan::{Action, Seen};
 use crate::printer::{Printer, counted};
 
 /// So many names are told of what failed alike; of more only how many there are.
@@ -15,7 +18,7 @@ const MOST_NAMED: usize = 3;
 ///
 /// # Errors
 /// `Partly` where a part was done; else why nothing was.
-pub fn end(printer: &Printer, work: &Work, ran: Result<bool>, again: &str) -> Result<Exit> {
+pub fn end(printer: &Printer, work: &Work, ran: Result<bool>, again: &Line) -> Result<Exit> {
     let done = say_done(printer, work);
     let went = match ran {
         Ok(went) => went,
@@ -25,25 +28,44 @@ pub fn end(printer: &Printer, work: &Work, ran: Result<bool>, again: &str) -> Re
                 .message
                 .replace("nothing was written", "nothing more was written");
             let message = format!("{} written, then: {message}", counted(done, "secret"));
-            return Err(Failure::new(Exit::Partly, message).with_hint(resume(again)));
+            let hint = match failure.hint {
+                Some(own) => format!("{own}; then `{again}`"),
+                None => resume(again),
+            };
+            return Err(Failure::new(Exit::Partly, message).with_hint(hint));
         }
     };
     let mut first: Option<Failure> = None;
     let mut left = 0;
     for link in &work.links {
         left += say_left(printer, work, link, &mut first);
-        if went {
-            left += say_unknown(printer, work, link, &mut first);
-        }
     }
-    let Some(failure) = first else {
-        return Ok(Exit::Done);
-    };
+    let unread = if went { unread(work) } else { Vec::new() };
     let down = work.links.iter().filter(|l| l.failed.is_some()).count();
     let some_are_well = down > 0 && down < work.links.len();
-    if done == 0 && !some_are_well {
-        return Err(failure);
+    let nothing_done = done == 0 && !some_are_well;
+    // What could not be read is told once: as the failure where there is no other.
+    let told = usize::from(nothing_done && first.is_none());
+    for unread in unread.iter().skip(told) {
+        printer.warn(&unread.message);
     }
+    let hint = match (&first, unread.first()) {
+        (None, None) => return Ok(Exit::Done),
+        (None, Some(unread)) if nothing_done => {
+            return Err(Failure::new(Exit::Failed, &unread.message).with_hint(&unread.hint));
+        }
+        (Some(failure), _) if nothing_done => return Err(failure.clone()),
+        // The same command again would end as this one did.
+        (None, Some(unread)) => unread.hint.clone(),
+        (Some(_), _) => {
+            let names: Vec<String> = unread.iter().flat_map(|u| u.names.clone()).collect();
+            resume(&again.clone().list("--except", &names))
+        }
+    };
+    left += unread
+        .iter()
+        .map(|unread| unread.names.len())
+        .sum::<usize>();
     let mut parts = Vec::new();
     if done > 0 {
         parts.push(format!("{} written", counted(done, "secret")));
@@ -57,10 +79,10 @@ pub fn end(printer: &Printer, work: &Work, ran: Result<bool>, again: &str) -> Re
             _ => format!("{down} stores were not reached"),
         });
     }
-    Err(Failure::new(Exit::Partly, parts.join(", ")).with_hint(resume(again)))
+    Err(Failure::new(Exit::Partly, parts.join(", ")).with_hint(hint))
 }
 
-fn resume(again: &str) -> String {
+fn resume(again: &Line) -> String {
     format!("to resume: `{again}`")
 }
 
@@ -116,11 +138,7 @@ fn say_left(printer: &Printer, work: &Work, link: &Link, first: &mut Option<Fail
         keep_first(first, failure);
     }
     for ([store, what, why], names) in alike {
-        let names = match names.as_slice() {
-            few if few.len() <= MOST_NAMED => few.join(", "),
-            [one, rest @ ..] => format!("{one} and {} more", rest.len()),
-            [] => continue,
-        };
+        let names = few(&names);
         printer.warn(format!("{names} in {store}: {what}: {why}"));
     }
     if let Some((side, failure)) = &link.failed {
@@ -137,27 +155,71 @@ fn say_left(printer: &Printer, work: &Work, link: &Link, first: &mut Option<Fail
     left
 }
 
-/// Says that names could not be compared; how many.
-fn say_unknown(printer: &Printer, work: &Work, link: &Link, first: &mut Option<Failure>) -> usize {
-    let unknown = |step: &&Step| matches!(step.action, Action::Unknown { .. });
-    let steps: Vec<&Step> = link.plan.steps.iter().filter(unknown).collect();
-    for step in &steps {
-        let Action::Unknown { on } = step.action else {
-            continue;
-        };
-        let why = match step.seen.of(on) {
-            Seen::Unknown(why) => why.as_str(),
-            _ => "it cannot be read",
-        };
-        let label = &work.party(link, on).label;
-        let message = format!("{} not compared, in {label}: {why}", step.name);
-        if steps.len() > 1 || first.is_some() {
-            printer.warn(&message);
+/// The names that could not be read in one party, and were compared with none.
+struct Unread {
+    names: Vec<String>,
+    message: String,
+    hint: String,
+}
+
+/// What could not be read, party by party, however many others each was to be compared with.
+fn unread(work: &Work) -> Vec<Unread> {
+    let mut parties = BTreeMap::<usize, BTreeMap<&Name, &str>>::new();
+    for link in &work.links {
+        for step in &link.plan.steps {
+            if let Action::Unknown { on } = step.action {
+                let why = match step.seen.of(on) {
+                    Seen::Unknown(why) => why.as_str(),
+                    _ => "it cannot be read",
+                };
+                let names = parties.entry(*link.sides.of(on)).or_default();
+                names.insert(&step.name, why);
+            }
         }
-        let hint = format!("leave it out: --except {}", step.name);
-        keep_first(first, &Failure::new(Exit::Failed, message).with_hint(hint));
     }
-    steps.len()
+    let told = parties.into_iter().filter_map(|(n, names)| {
+        let (first, why) = names.first_key_value()?;
+        let (first, party) = (*first, &work.parties[n]);
+        let words: Vec<&str> = names.keys().map(|name| name.as_str()).collect();
+        let message = format!("{} not compared, in {}: {why}", few(&words), party.label);
+        let leave = format!(
+            "leave out what cannot be compared: --except {}",
+            listed(names.keys().copied())
+        );
+        // The store's own hint is for its environment's source.
+        let store = party.settings.layers.first();
+        let store = store.filter(|_| party.settings.layers.len() == 1);
+        let set = Line::new("set").words([first.as_str()]);
+        let set_there = set
+            .clone()
+            .flag("-e", &party.settings.environment)
+            .flag_opt("--store", store.map(|layer| layer.label.as_str()));
+        let seen = work.observed[n].as_ref();
+        let failure = seen.and_then(|seen| seen.unknown.get(first));
+        let own = failure
+            .and_then(|failure| failure.hint.as_ref())
+            .map(|hint| {
+                let there = format!("`{set_there}`");
+                hint.replace(&format!("`{set}`"), &there)
+            });
+        Some(Unread {
+            names: words.into_iter().map(str::to_owned).collect(),
+            message,
+            hint: match own {
+                Some(own) => format!("{own}; or {leave}"),
+                None => leave,
+            },
+        })
+    });
+    told.collect()
+}
+
+/// Some names, or one and how many more.
+fn few(names: &[&str]) -> String {
+    match names {
+        [one, rest @ ..] if rest.len() >= MOST_NAMED => format!("{one} and {} more", rest.len()),
+        names => names.join(", "),
+    }
 }
 
 fn keep_first(first: &mut Option<Failure>, failure: &Failure) {

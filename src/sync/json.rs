@@ -82,10 +82,27 @@ impl Report<'_> {
                 "saved": link.kept.saved().map(|t| t.to_string()),
                 "why": link.kept.lost().map(lost_word),
             },
-            "in-step": link.failed.is_none() && link.plan.is_in_step(),
+            "in-step": self.is_in_step(link, &outcomes),
             "error": link.failed.as_ref().map(|(_, failure)| failure.message.as_str()),
             "secrets": secrets,
         })
+    }
+
+    /// Whether both sides hold the same, as it is after what was written; of two that are not there that says
+    /// nothing.
+    fn is_in_step(&self, link: &Link, outcomes: &BTreeMap<&Name, &Outcome>) -> bool {
+        let is_there = |side: Side| {
+            let seen = self.work.observed[*link.sides.of(side)].as_ref();
+            seen.is_some_and(|seen| !seen.missing)
+        };
+        let is_done = |step: &Step| {
+            let outcome = outcomes.get(&step.name);
+            outcome.is_some_and(|outcome| matches!(outcome.fate, Fate::Done))
+        };
+        let mut steps = link.plan.steps.iter();
+        link.failed.is_none()
+            && Side::BOTH.into_iter().any(is_there)
+            && steps.all(|step| step.action.is_in_step() || is_done(step))
     }
 
     fn secret(&self, link: &Link, step: &Step, outcome: Option<&Outcome>) -> Value {

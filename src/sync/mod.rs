@@ -5,6 +5,7 @@ pub mod auto;
 pub mod desk;
 pub mod end;
 pub mod json;
+pub mod line;
 pub mod parties;
 pub mod request;
 pub mod sameness;

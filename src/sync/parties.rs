@@ -1,20 +1,30 @@
 //! From the words of a command line to the stores of a sync: a store's address, a name from `[stores]`,
 //! an environment, its mirrors. Refuses what can never be synced before any store is asked.
 
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::line;
 use super::sameness::{apart, identity};
 use crate::apply::{Keeper, Link, Party, Work};
 use crate::base::{Kept, Keys, Pair};
 use crate::choice::Chosen;
-use crate::exit::{Failure, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::flags::{Globals, Mapping};
 use crate::identity;
 use crate::layers::names::Renamed;
+use crate::manifest::trust;
 use crate::plan::{Direction, Rules, Side, Sides};
+use crate::registry::{self, Reach};
 use crate::session::Session;
-use crate::settings::{Project, Settings};
+use crate::settings::{LayerSpec, Project, Settings};
+use crate::shell::quoted;
 use crate::suggest;
+
+/// After so long another run that holds a pair's lock is spoken of.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The party that a word names: a store, or an environment with all its layers.
 ///
@@ -54,7 +64,11 @@ pub fn named(session: &Session, word: &str) -> Result<Party> {
     } else {
         globals.store = vec![word.to_owned()];
     }
-    party(session, resolve(&globals, session)?)
+    let settings = resolve(&globals, session)?;
+    if is_store {
+        stays_here(&settings)?;
+    }
+    party(session, settings)
 }
 
 /// The source of the environment, or what `--store` put in its place.
@@ -62,7 +76,11 @@ pub fn named(session: &Session, word: &str) -> Result<Party> {
 /// # Errors
 /// As [`named`].
 pub fn source(session: &Session) -> Result<Party> {
-    party(session, session.settings()?)
+    let settings = session.settings()?;
+    if !session.globals.store.is_empty() {
+        stays_here(&settings)?;
+    }
+    party(session, settings)
 }
 
 /// The source of another environment than the chosen one.
@@ -121,7 +139,55 @@ fn resolve(globals: &Globals, session: &Session) -> Result<Settings> {
     Settings::resolve(globals, &session.surroundings)
 }
 
-fn party(session: &Session, settings: Settings) -> Result<Party> {
+/// Refuses an address that was typed as that of a file of this folder and is, through a link, that of one
+/// outside it and outside the project: the link may have come with the code, and nobody has typed where it
+/// leads.
+fn stays_here(settings: &Settings) -> Result<()> {
+    let typed = settings.layers.iter().filter(|l| l.label.contains(':'));
+    for layer in typed {
+        let is_path = registry::find(layer.uri.scheme()).is_some_and(|p| p.reach == Reach::Path);
+        let path = Path::new(layer.uri.location());
+        if !is_path
+            || !trust::is_written_inside(&layer.root, path)
+            || trust::is_inside(&layer.root, path)
+        {
+            continue;
+        }
+        // A link that leads nowhere is the store's to refuse.
+        let Some(real) = trust::real_path(&layer.root.join(path)) else {
+            continue;
+        };
+        let root = settings.root.canonicalize();
+        if root.is_ok_and(|root| real.starts_with(root)) {
+            continue;
+        }
+        let message = format!(
+            "{} leads out of this folder through a link: it is {}",
+            layer.label,
+            real.display()
+        );
+        let itself = quoted(&line::at(&layer.label, &real));
+        return Err(Failure::new(Exit::Denied, message)
+            .with_hint(format!("if that file is meant, name it itself: {itself}")));
+    }
+    Ok(())
+}
+
+/// Gives the environment's own encrypted document its name: two environments have one each, and both are
+/// written `local:`.
+fn called(layer: &mut LayerSpec) {
+    if is_own_document(layer) && layer.label.contains(':') {
+        layer.label = format!("local:{}", layer.environment);
+    }
+}
+
+/// Whether this is the encrypted document of whatever environment it is asked for in.
+fn is_own_document(layer: &LayerSpec) -> bool {
+    layer.uri.scheme() == "local" && layer.uri.location().is_empty()
+}
+
+fn party(session: &Session, mut settings: Settings) -> Result<Party> {
+    settings.layers.iter_mut().for_each(called);
     let stack = session.open(&settings)?;
     let issues = stack.layers.iter().find(|l| l.provider.leasing().is_some());
     if let Some(layer) = issues {
@@ -197,15 +263,22 @@ pub fn work(
     // Two mirrors that are one would wait for each other's lock.
     for (n, one) in parties.iter().enumerate() {
         for other in &parties[n + 1..] {
-            apart(session, one, other)?;
+            let both = apart(session, one, other);
+            both.map_err(|failure| match n > 0 && one.label == other.label {
+                true => Failure::usage(format!("{} is named twice", one.label))
+                    .with_hint("name each mirror once"),
+                false => failure,
+            })?;
         }
     }
     let around = &session.surroundings;
-    let machine_key = identity::machine_key(&around.dirs, true);
+    let machine_key = identity::kept_machine_key(&around.dirs);
     let left = &parties[0];
     let mut links = Vec::with_capacity(parties.len() - 1);
     for (n, right) in parties.iter().enumerate().skip(1) {
-        let settings = [left, right].map(|party| &party.settings.environment);
+        // Whichever is named first: it is the same pair.
+        let mut settings = [left, right].map(|party| &party.settings.environment);
+        settings.sort();
         let environment = match settings {
             [one, other] if one == other => one.clone(),
             [one, other] => format!("{one} and {other}"),
@@ -222,7 +295,7 @@ pub fn work(
         };
         let keys = Keys::new(&machine_key, &pair.project, &pair.environment)?;
         let kept = if asked.locked {
-            session.block_on(Kept::take(&around.dirs.state, pair, keys))?
+            session.block_on(taken(session, [left, right], pair, keys))?
         } else {
             Kept::peek(&around.dirs.state, pair, keys)
         };
@@ -235,75 +308,132 @@ pub fn work(
     Ok(Work::new(parties, links, chosen))
 }
 
+/// Takes a pair's lock, and says whom it waits for if that takes time.
+async fn taken(session: &Session, parties: [&Party; 2], pair: Pair, keys: Keys) -> Result<Kept> {
+    let state = &session.surroundings.dirs.state;
+    let mut kept = pin!(Kept::take(state, pair, keys));
+    if let Ok(kept) = tokio::time::timeout(SOON, &mut kept).await {
+        return Ok(kept?);
+    }
+    let [left, right] = parties.map(|party| &party.label);
+    let printer = &session.printer;
+    printer.say(format!(
+        "waiting for another run that syncs {left} and {right}"
+    ));
+    let _spinner = printer.spinner("waiting");
+    Ok(kept.await?)
+}
+
 /// Who keeps what is replaced in a store without history: a document of the local store, for the people
 /// of that party's own environment.
 #[cfg(feature = "local")]
 fn keeper(session: &Session, settings: &Settings) -> Keeper {
     if !session.local_folder(&settings.root).exists() {
-        return Keeper::Nobody("there is none".to_owned());
+        let none = Failure::new(Exit::Failed, "there is none");
+        return Keeper::Nobody(none.with_hint("`secrets init` makes a local store"));
     }
     let label = format!("local:{}{}", settings.environment, secrets_local::REPLACED);
     match session.open_address(settings, &label) {
         Ok(provider) => Keeper::Store { label, provider },
-        Err(failure) => Keeper::Nobody(failure.message),
+        Err(failure) => Keeper::Nobody(failure),
     }
 }
 
 #[cfg(not(feature = "local"))]
 fn keeper(_: &Session, _: &Settings) -> Keeper {
-    Keeper::Nobody("it is not built in".to_owned())
+    Keeper::Nobody(Failure::new(Exit::Failed, "it is not built in"))
 }
 
-/// The side that `--prefer` names: `left`, `right`, `source`, `mirror`, or one of the two stores.
+/// The word of each party by which `--prefer` may name it beside its labels: as it was named on the command
+/// line, or the environment's name where that was chosen.
+pub type Called = [Option<String>];
+
+/// The sides that a word of `--prefer` fits, each once.
+fn fits(word: &str, parties: &[Party], called: &Called, direction: Direction) -> Vec<Side> {
+    let names = |n: usize| {
+        let party = &parties[n];
+        let is_layer = |layer: &LayerSpec| {
+            layer.label == word || is_own_document(layer) && layer.uri.to_string() == word
+        };
+        called.get(n).is_some_and(|c| c.as_deref() == Some(word))
+            || party.label == word
+            || party.settings.layers.iter().any(is_layer)
+    };
+    let one_way = direction != Direction::Both;
+    let left = word == "left" || one_way && word == "source" || names(0);
+    let right = word == "right" || one_way && word == "mirror" || (1..parties.len()).any(names);
+    let sides = [(left, Side::Left), (right, Side::Right)];
+    sides
+        .iter()
+        .filter(|(fits, _)| *fits)
+        .map(|(_, side)| *side)
+        .collect()
+}
+
+/// A word for `--prefer` that names this side and no other.
+pub fn word_for(side: Side, parties: &[Party], called: &Called, direction: Direction) -> String {
+    let n = usize::from(side == Side::Right);
+    let role = match (direction, side) {
+        (Direction::Both, side) => side.word(),
+        (_, Side::Left) => "source",
+        (_, Side::Right) => "mirror",
+    };
+    let layers = parties[n].settings.layers.iter();
+    let labels = layers.map(|layer| layer.label.as_str());
+    let words = [role, side.word(), parties[n].label.as_str()]
+        .into_iter()
+        .chain(labels);
+    let one = |word: &&str| fits(word, parties, called, direction) == [side];
+    let mut words = words.filter(one);
+    words.next().unwrap_or(role).to_owned()
+}
+
+/// The side that `--prefer` names: `left`, `right`, `source`, `mirror`, or one of the two stores. `back` is the
+/// command that copies the other way.
 ///
 /// # Errors
-/// A usage failure for a word that names neither, and for the side that cannot count in this
+/// A usage failure for a word that names neither or both, and for the side that cannot count in this
 /// direction.
 pub fn preferred(
     word: Option<&str>,
     parties: &[Party],
+    called: &Called,
     direction: Direction,
+    back: impl FnOnce() -> String,
 ) -> Result<Option<Side>> {
     let Some(word) = word else { return Ok(None) };
-    let names = |party: &Party| {
-        party.label == word
-            || party.settings.environment == word && !word.contains(':')
-            || party.stack.layers.iter().any(|l| l.label == word)
+    let instead = |side: Side| {
+        let word = word_for(side, parties, called, direction);
+        format!("--prefer {}", quoted(&word))
     };
-    // With several mirrors the right side is any of them.
-    let of_right = || parties.len() == 2 && names(&parties[1]);
-    let side = match word {
-        "left" => Side::Left,
-        "right" => Side::Right,
-        "source" if direction != Direction::Both => Side::Left,
-        "mirror" if direction != Direction::Both => Side::Right,
-        _ if names(&parties[0]) => Side::Left,
-        _ if of_right() => Side::Right,
-        _ => {
+    let side = match fits(word, parties, called, direction).as_slice() {
+        [side] => *side,
+        [] => {
             let hint = match direction {
                 Direction::Both => "write left, right, or one of the two stores as you named it",
                 Direction::To(_) => "write source or mirror",
             };
             return Err(Failure::usage(format!("--prefer {word} is neither side")).with_hint(hint));
         }
+        _ => {
+            let [left, right] = [Side::Left, Side::Right].map(|side| {
+                let party = &parties[usize::from(side == Side::Right)];
+                format!("{} for {}", instead(side), party.label)
+            });
+            let message = format!("--prefer {word} may be either side");
+            return Err(Failure::usage(message).with_hint(format!("write {left}, {right}")));
+        }
     };
-    if let Direction::To(to) = direction
-        && to == side
-    {
-        let (verb, other) = match to {
-            Side::Right => ("push", "pull"),
-            Side::Left => ("pull", "push"),
-        };
-        let message = format!(
-            "{verb} writes {} only: it cannot count against itself",
-            match to {
-                Side::Right => "the mirror",
-                Side::Left => "the source",
-            }
-        );
-        return Err(
-            Failure::usage(message).with_hint(format!("to copy the other way: `secrets {other}`"))
-        );
+    let Direction::To(to) = direction else {
+        return Ok(Some(side));
+    };
+    if to != side {
+        return Ok(Some(side));
     }
-    Ok(Some(side))
+    let (verb, written) = match to {
+        Side::Right => ("push", "mirror"),
+        Side::Left => ("pull", "source"),
+    };
+    let message = format!("{verb} writes the {written} only: it cannot count against itself");
+    Err(Failure::usage(message).with_hint(format!("to copy the other way: `{}`", back())))
 }

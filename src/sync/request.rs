@@ -8,15 +8,15 @@ use secrets_api::Name;
 use super::desk::Counter;
 use super::end;
 use super::json::Report;
+use super::line::{self, Line};
 use super::parties::{self, Asked};
 use crate::apply::{self, Keeper, Party};
 use crate::choice::Chosen;
 use crate::exit::{Exit, Result};
-use crate::flags::{Choice, Consent, Mapping, Merge, Reveal};
-use crate::plan::{Direction, Rules};
+use crate::flags::{Choice, Consent, Globals, Mapping, Merge, Reveal};
+use crate::plan::{Direction, Rules, Side};
 use crate::session::Session;
 use crate::settings::names;
-use crate::shell::quoted;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -47,10 +47,12 @@ impl Request<'_> {
     /// # Errors
     /// Why it was not done, or only partly.
     pub fn run(&self, session: &Session, parties: Vec<Party>) -> Result<Exit> {
+        let called = self.called(session, &parties);
+        let back = || self.back(session, &parties);
         let prefer = self.merge.prefer.as_deref();
         let rules = Rules {
             direction: self.direction,
-            prefer: parties::preferred(prefer, &parties, self.direction)?,
+            prefer: parties::preferred(prefer, &parties, &called, self.direction, back)?,
             delete: self.merge.delete,
             flatten: names(&self.merge.flatten)?.into_iter().collect(),
             ..Rules::default()
@@ -69,7 +71,7 @@ impl Request<'_> {
             let parties = work.parties.iter_mut();
             parties.for_each(|party| party.keeper = Keeper::NotWanted);
         }
-        let mut desk = Counter::new(session, self.consent, self.first, reveal.clone());
+        let mut desk = Counter::new(session, self, reveal.clone());
         let ran = session.block_on(apply::run(&mut work, &session.cx(), &mut desk));
         let ended = end::end(&session.printer, &work, ran, &self.again(session));
         if session.printer.json {
@@ -102,39 +104,91 @@ impl Request<'_> {
         Ok((mapped, mapping))
     }
 
-    /// The command that resumes, as a shell reads it.
-    fn again(&self, session: &Session) -> String {
-        let mut words = vec!["secrets".to_owned(), self.verb.to_owned()];
-        words.extend(self.words.iter().cloned());
-        let mut add = |flag: &str, value: &str| words.extend([flag.to_owned(), value.to_owned()]);
-        let globals = &session.globals;
-        globals.env.iter().for_each(|env| add("--env", env));
-        let stores = globals.store.iter();
-        stores.for_each(|store| add("--store", store));
-        #[cfg(feature = "dotenv")]
-        globals.dialect.iter().for_each(|d| add("--dialect", d));
-        for (flag, names) in [
-            ("--only", &self.choice.only),
-            ("--except", &self.choice.except),
-            ("--flatten", &self.merge.flatten),
-            ("--rename", &self.mapping.rename),
-        ] {
-            if !names.is_empty() {
-                add(flag, &names.join(","));
-            }
+    /// How each party was named: by its word on the command line, a source by its environment.
+    pub fn called(&self, session: &Session, parties: &[Party]) -> Vec<Option<String>> {
+        let words = self.words.iter().cloned().map(Some);
+        if self.direction == Direction::Both {
+            return words.collect();
         }
-        let (prefix, prefer) = (&self.mapping.prefix, &self.merge.prefer);
-        prefix.iter().for_each(|prefix| add("--prefix", prefix));
-        prefer.iter().for_each(|side| add("--prefer", side));
-        let flags = [
-            (self.merge.delete, "--delete"),
-            (self.merge.no_keep, "--no-keep"),
-            (self.first, "--first"),
-            (self.consent.yes, "--yes"),
-        ];
-        let set = flags.iter().filter(|(on, _)| *on);
-        words.extend(set.map(|(_, flag)| (*flag).to_owned()));
-        let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        quoted.join(" ")
+        let chosen = session.globals.store.is_empty();
+        let source = chosen.then(|| parties[0].settings.environment.clone());
+        std::iter::once(source).chain(words).collect()
+    }
+
+    /// The command that resumes.
+    fn again(&self, session: &Session) -> Line {
+        Line::new(self.verb)
+            .words(&self.words)
+            .globals(&session.globals)
+            .choice(self.choice)
+            .list("--flatten", &self.merge.flatten)
+            .mapping(self.mapping)
+            .flag_opt("--prefer", self.merge.prefer.as_deref())
+            .switch("--delete", self.merge.delete)
+            .switch("--no-keep", self.merge.no_keep)
+            .switch("--first", self.first)
+            .switch("--yes", self.consent.yes)
+    }
+
+    /// The command that copies between the same two parties to one side only: the first of them and one of the
+    /// others, by its place.
+    pub fn one_way(&self, session: &Session, parties: &[Party], right: usize, to: Side) -> Line {
+        let line = Line::new(match to {
+            Side::Right => "push",
+            Side::Left => "pull",
+        });
+        let globals = &session.globals;
+        let line = match (self.direction, self.words.as_slice()) {
+            (Direction::Both, [left, other]) => {
+                let manifest = &parties[0].settings.manifest;
+                let globals = globals.clone();
+                let globals = if manifest.environments.contains_key(left) {
+                    Globals {
+                        env: Some(left.clone()),
+                        ..globals
+                    }
+                } else {
+                    Globals {
+                        store: vec![left.clone()],
+                        ..globals
+                    }
+                };
+                // A document of the encrypted store is another one in another environment.
+                let other = match other.as_str() {
+                    "local:" => &parties[right].label,
+                    _ => other,
+                };
+                line.words([other]).globals(&globals)
+            }
+            (_, words) => {
+                let named = || line::address(&parties[right], &session.surroundings.cwd);
+                let mirror = match words.get(right - 1) {
+                    Some(word) => Some(word.clone()),
+                    None => (parties.len() > 2).then(named),
+                };
+                line.words(mirror).globals(globals)
+            }
+        };
+        line.mapping(self.mapping)
+    }
+
+    /// A command of [`Self::one_way`] with how this run was to ask.
+    pub fn as_asked(&self, line: Line) -> Line {
+        line.switch("--no-keep", self.merge.no_keep)
+            .switch("--yes", self.consent.yes)
+    }
+
+    /// The same the other way round, for what was asked for and cannot be.
+    fn back(&self, session: &Session, parties: &[Party]) -> String {
+        let to = match self.direction {
+            Direction::To(to) => to.other(),
+            Direction::Both => Side::Right,
+        };
+        let line = self
+            .one_way(session, parties, 1, to)
+            .choice(self.choice)
+            .flag_opt("--prefer", self.merge.prefer.as_deref())
+            .switch("--delete", self.merge.delete);
+        self.as_asked(line).to_string()
     }
 }

@@ -12,7 +12,8 @@ use crate::settings::{LayerSpec, overlap};
 use crate::surroundings::Surroundings;
 
 /// Refuses two parties that are, in part, the same store, however they are spelled. What an environment
-/// inherits it never writes: two may read that alike.
+/// inherits it never writes: two may read that alike. Two that have names of their own in one document
+/// (`STG_…`, `PRD_…`) are as good as two documents.
 ///
 /// # Errors
 /// A usage failure.
@@ -24,6 +25,7 @@ pub fn apart(session: &Session, left: &Party, right: &Party) -> Result<()> {
         for other in &right.stack.layers {
             if is_same(&one.spec, &other.spec, &session.surroundings)
                 && !inherited(&one.spec, &other.spec)
+                && !share(&one.spec, &other.spec)
             {
                 let message = if one.label == other.label {
                     format!("{} is on both sides", one.label)
@@ -35,6 +37,13 @@ pub fn apart(session: &Session, left: &Party, right: &Party) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether two that are one place share it by name: no name of either can be one of the other.
+fn share(one: &LayerSpec, other: &LayerSpec) -> bool {
+    let (here, there) = (one.canonical(), other.canonical());
+    let lies_below = here != there && overlap(&here, &there);
+    !lies_below && one.names.never_meets(&other.names)
 }
 
 fn is_same(one: &LayerSpec, other: &LayerSpec, around: &Surroundings) -> bool {

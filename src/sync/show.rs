@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use secrets_api::{Name, Precondition};
 
 use crate::age;
-use crate::apply::{Held, Link, Party, Work};
+use crate::apply::{Held, Link, Observed, Party, Work};
 use crate::base::Lost;
 use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
@@ -136,11 +136,11 @@ pub fn surroundings(printer: &Printer, work: &Work) {
     }
 }
 
-/// The names whose values are to be shown: each has to be on one side at least.
+/// Refuses names of a flag that are on no side.
 ///
 /// # Errors
 /// `NotFound`, naming the nearest name there is.
-pub fn check_revealed(work: &Work, names: &BTreeSet<Name>) -> Result<()> {
+pub fn check_there(work: &Work, flag: &str, names: &BTreeSet<Name>) -> Result<()> {
     if work.observed.iter().any(Option::is_none) {
         return Ok(());
     }
@@ -150,11 +150,29 @@ pub fn check_revealed(work: &Work, names: &BTreeSet<Name>) -> Result<()> {
         Some(name) => {
             let known = seen().flat_map(|s| s.held.keys()).map(Name::as_str);
             let near = suggest::nearest(name.as_str(), known);
-            let message = format!("--reveal {name}: there is no such name on either side");
+            let message = format!("{flag} {name}: there is no such name on either side");
             Err(Failure::new(Exit::NotFound, message)
                 .with_hint_opt(near.map(|n| format!("did you mean `{n}`?"))))
         }
     }
+}
+
+/// Refuses stores of which none is there: most likely their names are wrong, and that they hold the same says
+/// nothing.
+///
+/// # Errors
+/// `NotFound`, naming them.
+pub fn check_any(work: &Work) -> Result<()> {
+    let missing = |seen: &Option<Observed>| seen.as_ref().is_some_and(|seen| seen.missing);
+    if !work.observed.iter().all(missing) {
+        return Ok(());
+    }
+    let labels: Vec<_> = work.parties.iter().map(|p| p.label.as_str()).collect();
+    let message = match labels.as_slice() {
+        [one, other] => format!("neither is there: {one}, {other}"),
+        all => format!("none is there: {}", all.join(", ")),
+    };
+    Err(Failure::new(Exit::NotFound, message).with_hint("are their names right?"))
 }
 
 /// The values of these names, on standard output.
@@ -279,7 +297,7 @@ impl Lines<'_> {
             Action::Pending { .. } => (Mark::Changed, '?', ' '),
             Action::Extra { .. } | Action::Skipped => (Mark::Same, '·', ' '),
             Action::Conflict(_) => (Mark::Removed, '!', '≠'),
-            Action::Unknown { .. } => (Mark::Changed, '?', ' '),
+            Action::Waiting { .. } | Action::Unknown { .. } => (Mark::Changed, '?', ' '),
         };
         Row {
             mark,
@@ -324,6 +342,10 @@ impl Lines<'_> {
             Action::Extra { on } => notes.push(format!("only in {}: left alone", place(*on))),
             Action::Skipped => notes.push("left as it is".to_owned()),
             Action::Conflict(why) => notes.push(why_words(*why, &place)),
+            Action::Waiting { on } => notes.push(format!(
+                "put together from other lines in {}: compared again once those are written",
+                place(*on)
+            )),
             Action::Unknown { on } => notes.push(match step.seen.of(*on) {
                 Seen::Unknown(why) => format!("not compared: {why}"),
                 _ => "not compared".to_owned(),
@@ -408,8 +430,9 @@ pub fn why_words<'a>(why: Why, label: &dyn Fn(Side) -> &'a str) -> String {
     match why {
         Why::BothChanged => "changed in both".to_owned(),
         Why::NeverAgreed => "never agreed on".to_owned(),
+        // Whether it was put back is not always known: a history may not reach back so far.
         Why::PutBack(side) => format!(
-            "an old value was put back in {}, changed in {}",
+            "{} was written since, an old value may have been put back; changed in {}",
             label(side),
             label(side.other())
         ),
@@ -421,9 +444,6 @@ pub fn why_words<'a>(why: Why, label: &dyn Fn(Side) -> &'a str) -> String {
         Why::Tombstone(side) => format!("deleted in {} before", label(side)),
         Why::TargetChanged(side) => format!("changed in {} alone", label(side)),
         Why::TargetDeleted(side) => format!("deleted in {} alone", label(side)),
-        Why::Derived(side) => format!(
-            "put together from other lines in {}; --flatten replaces it",
-            label(side)
-        ),
+        Why::Derived(side) => format!("put together from other lines in {}", label(side)),
     }
 }

@@ -5,6 +5,7 @@
 mod cluster;
 mod dead;
 mod exec;
+mod garbled;
 mod losses;
 mod parts;
 mod recipes;

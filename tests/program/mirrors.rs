@@ -58,7 +58,7 @@ fn a_push_copies_the_source_to_every_mirror_and_never_writes_it() {
     sandbox.write("one.env", "A=1\nB=2\nOWN=1\n");
     ends(&sandbox, "push --yes", 5)
         .says("changed in the mirror alone")
-        .says("`secrets pull`");
+        .says("`secrets pull dotenv:one.env");
     ends(&sandbox, "push --yes --prefer source", 0).says("only in the mirror: left alone");
     assert_eq!(sandbox.read("one.env"), "A=1\nB=1\nOWN=1\n");
     assert_eq!(sandbox.read(".env"), "A=1\nB=1\n");
@@ -110,8 +110,8 @@ fn a_source_can_be_named_in_place_of_the_environment_s() {
 #[test]
 fn what_counts_in_a_push_cannot_be_the_mirror() {
     let sandbox = mirrored("\"dotenv:one.env\"");
-    ends(&sandbox, "push --prefer mirror", 2).says("`secrets pull`");
-    ends(&sandbox, "pull --prefer source", 2).says("`secrets push`");
+    ends(&sandbox, "push --prefer mirror", 2).says("`secrets pull --prefer mirror`");
+    ends(&sandbox, "pull --prefer source", 2).says("`secrets push --prefer source`");
     ends(&sandbox, "push --prefer nothing", 2).says("source or mirror");
 }
 
@@ -267,11 +267,11 @@ fn status_is_a_table_of_environments_and_stores_and_ends_with_7_on_drift() {
     assert_eq!(
         just_now(&done.text()),
         "\
-ENVIRONMENT  STORE                ROLE    SECRETS  SYNCED  STATE
-dev          dotenv:.env          source  2
-dev          dotenv:one.env       mirror  2        0s ago  in step
-dev          dotenv:two.env       mirror  2        0s ago  in step
-other        dotenv:.env, local:  source  2                no mirrors
+ENVIRONMENT  STORE                     ROLE    SECRETS  SYNCED  STATE
+dev          dotenv:.env               source  2
+dev          dotenv:one.env            mirror  2        0s ago  in step
+dev          dotenv:two.env            mirror  2        0s ago  in step
+other        dotenv:.env, local:other  source  2                no mirrors
 "
     );
     sandbox.write(".env", "A=2\nB=2\nC=1\n");

@@ -361,6 +361,55 @@ fn a_deletion_that_is_kept_removes_the_other() {
 }
 
 #[test]
+fn a_deletion_is_asked_about_like_a_conflict_and_can_be_taken_back() {
+    let sandbox = in_conflict();
+    sandbox.write(".env", "C=left3\n");
+    sandbox.write("b.env", "A=1\nB=1\nC=1\n");
+    let shown = talk(
+        &sandbox,
+        &format!("{SECRETS} {SYNC}"),
+        vec![
+            turn(
+                "A: keep [l]eft (removes it), [r]ight (brings it back), [s]kip, ",
+                "r\n",
+            ),
+            turn(
+                "B: keep [l]eft (removes it), [r]ight (brings it back), [s]kip, ",
+                "l\n",
+            ),
+            turn("? [y/N] ", "y\n"),
+        ],
+    );
+    assert!(
+        shown.contains("remove 1 secret from dotenv:b.env"),
+        "{shown}"
+    );
+    assert_eq!(sandbox.read(".env"), "C=left3\nA=1\n");
+    assert_eq!(sandbox.read("b.env"), "A=1\nC=left3\n");
+    // Who presses return leaves it, and is asked again the next time.
+    sandbox.write(".env", "C=left3\n");
+    for _ in 0..2 {
+        let shown = on_a_terminal_after(&sandbox, &format!("{SECRETS} {SYNC}"), "A: keep ", "\n");
+        assert!(shown.contains("nothing to write"), "{shown}");
+    }
+    assert_eq!(sandbox.read("b.env"), "A=1\nC=left3\n");
+}
+
+#[test]
+fn the_end_of_the_input_at_a_conflict_is_quit_and_not_skip() {
+    let sandbox = in_conflict();
+    let line = format!("sh -c '{SECRETS} {SYNC}; echo ended $?'");
+    let shown = talk(
+        &sandbox,
+        &line,
+        vec![turn("A: keep ", "l\n"), turn("B: keep ", "\x04")],
+    );
+    assert!(shown.contains("nothing was changed"), "{shown}");
+    assert!(shown.contains("ended 1"), "{shown}");
+    assert_eq!(sandbox.read("b.env"), "A=right1\nB=right2\nC=right3\n");
+}
+
+#[test]
 fn a_push_offers_the_source_alone() {
     let sandbox = in_conflict();
     talk(

@@ -5,6 +5,8 @@
 mod crowd;
 mod dice;
 mod faults;
+mod follow;
+mod keeping;
 #[path = "../../providers/keyring/tests/support/mod.rs"]
 mod keyring_session;
 mod killed;
@@ -15,6 +17,7 @@ mod putback;
 #[allow(dead_code, unreachable_pub)]
 mod sandbox;
 mod schedule;
+mod several;
 mod shapes;
 mod simulate;
 mod support;

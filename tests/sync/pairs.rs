@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrets::apply::Keeper;
+use secrets::exit::{Exit, Failure};
 use secrets::plan::{Action, Direction, Rules, Side, Sides, Why};
 use secrets_api::{
     Change, Lookup, Op, Precondition, Provider, ProviderExt as _, SecretValue, Unit, Version,
@@ -306,7 +307,7 @@ impl Two {
         if self.stores.of(to).hands.capabilities().history {
             return;
         }
-        let nobody = Keeper::Nobody("there is none".to_owned());
+        let nobody = Keeper::Nobody(Failure::new(Exit::Failed, "there is none"));
         let ran = self.sync_with(0, prefer(to.other()), nobody).await;
         self.refused(&ran);
     }

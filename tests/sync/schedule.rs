@@ -530,7 +530,7 @@ impl<'a> Schedule<'a> {
         let faults = (0..count).map(|_| (dice.below(9), dice.pick(&Harm::ALL)));
         let faults = faults.collect();
         let keeper = match self.keeps {
-            true if dice.chance(15) => Keeper::Nobody("there is none".to_owned()),
+            true if dice.chance(15) => Keeper::Nobody(Failure::new(Exit::Failed, "there is none")),
             _ => self.keeper(n),
         };
         let only = dice.chance(10).then(|| dice.pick(&self.truth.names));

@@ -56,6 +56,10 @@ opaque! {
 /// state: in stores whose versions cannot tell a value that was put back.
 pub const REVISION: &str = "revision";
 
+/// The label, among [`Meta::tags`] of a derived value, that names a secret of the same store which the value
+/// is computed from.
+pub const REFERS: &str = "refers";
+
 /// Which secrets a read is about.
 #[derive(Debug, Clone, Copy)]
 pub enum Select<'a> {

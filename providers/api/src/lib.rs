@@ -17,7 +17,7 @@ mod value;
 pub use capability::{Capabilities, Guard, Limits, Unit, Values};
 pub use context::{Ctx, OperationId};
 pub use data::{
-    Change, Cursor, Lease, Leased, Lookup, Meta, Op, Poll, Precondition, REVISION, Report,
+    Change, Cursor, Lease, Leased, Lookup, Meta, Op, Poll, Precondition, REFERS, REVISION, Report,
     Revision, Select, Snapshot, Stored, Version, Written,
 };
 pub use error::{Error, ErrorKind, Result};

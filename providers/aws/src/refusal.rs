@@ -78,6 +78,16 @@ impl Refusal {
         Self::new("", error.with_hint("is the endpoint right?"))
     }
 
+    /// A success that is none of the service's.
+    pub(crate) fn unlike(sent: Sent) -> Self {
+        let message = "the answer is not one of AWS Secrets Manager";
+        let error = match sent {
+            Sent::Read => Error::new(ErrorKind::Unexpected, message),
+            Sent::Write => Error::new(ErrorKind::OutcomeUnknown, message),
+        };
+        Self::new("", error.with_hint("is the endpoint right?"))
+    }
+
     /// The service's code for it.
     pub(crate) fn is(&self, codes: &[&str]) -> bool {
         codes.contains(&self.code.as_str())
@@ -308,14 +318,7 @@ fn unreadable(raw: &HttpResponse, action: &'static str, sent: Sent, clock: &Cloc
     }
     match status {
         400.. => told("", "", raw, action, sent, clock),
-        _ => {
-            let message = "the answer is not one of AWS Secrets Manager";
-            let error = match sent {
-                Sent::Read => Error::new(ErrorKind::Unexpected, message),
-                Sent::Write => Error::new(ErrorKind::OutcomeUnknown, message),
-            };
-            Refusal::new("", error.with_hint("is the endpoint right?"))
-        }
+        _ => Refusal::unlike(sent),
     }
 }
 

@@ -330,8 +330,8 @@ impl Service {
             .set_kms_key_id(place.kms_key.clone())
             .set_tags((!tags.is_empty()).then_some(tags));
         let action = "secretsmanager:CreateSecret";
-        self.call(cx, action, Sent::Write, request.send()).await?;
-        Ok(())
+        let made = self.call(cx, action, Sent::Write, request.send()).await?;
+        acknowledged(made.name, Sent::Write)
     }
 
     /// Puts a version under a private stage. Says whether it is the present one all the same: the first
@@ -357,6 +357,7 @@ impl Service {
         let action = "secretsmanager:PutSecretValue";
         let sent = if first { Sent::Write } else { Sent::Read };
         let put = self.call(cx, action, sent, request.send()).await?;
+        acknowledged(put.name, sent)?;
         Ok(put.version_stages.iter().flatten().any(|s| s == CURRENT))
     }
 
@@ -412,8 +413,8 @@ impl Service {
             .set_move_to_version_id(to)
             .set_remove_from_version_id(from);
         let action = "secretsmanager:UpdateSecretVersionStage";
-        self.call(cx, action, Sent::Write, request.send()).await?;
-        Ok(())
+        let done = self.call(cx, action, Sent::Write, request.send()).await?;
+        acknowledged(done.name, Sent::Write)
     }
 
     /// Schedules it for deletion.
@@ -426,16 +427,25 @@ impl Service {
         let request = self.client.delete_secret().secret_id(secret);
         let request = request.set_recovery_window_in_days(days);
         let action = "secretsmanager:DeleteSecret";
-        self.call(cx, action, Sent::Write, request.send()).await?;
-        Ok(())
+        let done = self.call(cx, action, Sent::Write, request.send()).await?;
+        acknowledged(done.name, Sent::Write)
     }
 
     /// Takes it back from deletion. No error where it is not scheduled.
     pub(crate) async fn restore(&self, cx: &Ctx, secret: &str) -> Result<(), Refusal> {
         let request = self.client.restore_secret().secret_id(secret);
         let action = "secretsmanager:RestoreSecret";
-        self.call(cx, action, Sent::Write, request.send()).await?;
-        Ok(())
+        let done = self.call(cx, action, Sent::Write, request.send()).await?;
+        acknowledged(done.name, Sent::Write)
+    }
+}
+
+/// Whether what the service tells of a change is there: the SDK takes a success without a body, or
+/// any other document, for an answer in which nothing is said.
+fn acknowledged(told: Option<String>, sent: Sent) -> Result<(), Refusal> {
+    match told {
+        Some(_) => Ok(()),
+        None => Err(Refusal::unlike(sent)),
     }
 }
 

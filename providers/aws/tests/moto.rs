@@ -455,3 +455,43 @@ fn a_profile_may_have_its_keys_given_by_a_program() {
     shop.put("A", "1", Precondition::Unguarded).unwrap();
     assert_eq!(shop.text("A").as_deref(), Some("1"));
 }
+
+#[test]
+fn a_change_whose_answer_cannot_be_understood_is_unknown_and_never_said_not_to_be_made() {
+    let moto = Moto::start();
+    let server = Server::plain(Relay::to(&moto.url()));
+    for (what, harm) in Harm::unreadable() {
+        for options in ["", "?layout=each"] {
+            let uri = format!("aws:{}{options}", fresh("unreadable"));
+            let store = store(&server.url(), &uri);
+            let unknown = |call: &'static str, op: Op<'_>| {
+                server.inject(at(call, harm.clone()));
+                let error = store
+                    .change(&cx(), "A", op, Precondition::Unguarded)
+                    .unwrap_err();
+                let case = format!("{call} {what} {options}: {error}");
+                assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{case}");
+                assert!(!format!("{error:?}").contains("canary"), "{case}");
+                server.heal();
+            };
+            let [one, two, three] = ["1", "2", "3"].map(value);
+            unknown("CreateSecret", Op::Put(&one));
+            assert_eq!(store.text("A").as_deref(), Some("1"));
+            unknown("UpdateSecretVersionStage", Op::Put(&two));
+            assert_eq!(store.text("A").as_deref(), Some("2"));
+            // Nobody sees the version yet: that it was not made the present one is certain.
+            server.inject(at("PutSecretValue", harm.clone()));
+            let put = store.change(&cx(), "A", Op::Put(&three), Precondition::Unguarded);
+            assert_ne!(put.unwrap_err().kind(), ErrorKind::OutcomeUnknown, "{what}");
+            server.heal();
+            assert_eq!(store.text("A").as_deref(), Some("2"));
+            if options.is_empty() {
+                continue;
+            }
+            unknown("DeleteSecret", Op::Delete);
+            assert_eq!(store.text("A"), None);
+            unknown("RestoreSecret", Op::Restore);
+            assert_eq!(store.text("A").as_deref(), Some("2"));
+        }
+    }
+}

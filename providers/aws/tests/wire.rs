@@ -501,14 +501,14 @@ fn a_creation_that_finds_a_secret_without_a_value_gives_it_its_first() {
             let body = request.json().unwrap();
             let stages = json!([body["VersionStages"][0], "AWSCURRENT"]);
             seen.lock().unwrap().push(body);
-            ok(&json!({ "VersionStages": stages }))
+            ok(&json!({ "Name": "shop", "VersionStages": stages }))
         }
         "UpdateSecretVersionStage" => {
             assert!(
                 request.json().unwrap()["MoveToVersionId"].is_null(),
                 "nothing is to be moved"
             );
-            ok(&json!({}))
+            ok(&json!({ "Name": "shop" }))
         }
         other => panic!("{other}"),
     };
@@ -537,7 +537,7 @@ fn stages_that_interrupted_writes_left_are_dropped_where_they_leave_no_room() {
             seen.lock()
                 .unwrap()
                 .push(body["VersionStage"].as_str().unwrap().to_owned());
-            ok(&json!({}))
+            ok(&json!({ "Name": "shop" }))
         }
         other => panic!("{other}"),
     };
@@ -695,7 +695,7 @@ fn a_first_value_whose_answer_is_lost_is_unknown_since_it_may_be_the_present_one
         "GetSecretValue" => refusal(400, "ResourceNotFoundException", "no value for AWSCURRENT"),
         "DescribeSecret" => ok(&json!({ "Name": "shop" })),
         "ListSecretVersionIds" => ok(&json!({ "Versions": [] })),
-        "PutSecretValue" => ok(&json!({ "VersionStages": ["AWSCURRENT"] })),
+        "PutSecretValue" => ok(&json!({ "Name": "shop", "VersionStages": ["AWSCURRENT"] })),
         other => panic!("{other}"),
     };
     let server = Server::plain(app);
@@ -713,7 +713,7 @@ fn a_secret_that_may_not_be_deleted_is_not_said_to_be() {
     let current = "0b9f5c6e-0000-4000-8000-000000000001";
     let app = move |request: &Request| match call(request) {
         "DescribeSecret" => ok(&json!({ "VersionIdsToStages": { current: ["AWSCURRENT"] } })),
-        "UpdateSecretVersionStage" => ok(&json!({})),
+        "UpdateSecretVersionStage" => ok(&json!({ "Name": "shop" })),
         "DeleteSecret" => refusal(400, "InvalidRequestException", "managed by another service"),
         other => panic!("{other}"),
     };

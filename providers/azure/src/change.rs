@@ -140,7 +140,11 @@ impl Vault {
         };
         let answer = session.client.set_secret(id, content, Some(options)).await;
         let answer = answer.map_err(|error| failure(&error))?;
-        answer.into_model().map_err(|_| unclear(name))
+        let secret: Secret = answer.into_model().map_err(|_| unclear(name))?;
+        match secret.id {
+            Some(_) => Ok(secret),
+            None => Err(unclear(name)),
+        }
     }
 
     async fn delete(&self, cx: &Ctx, name: &Name, id: &str) -> Result<Option<Version>> {
@@ -155,7 +159,8 @@ impl Vault {
                 Ok(answer) => {
                     let understood = answer.into_model().map_err(|_| unclear(name));
                     match understood {
-                        Ok(_) => return Ok(None),
+                        Ok(deleted) if deleted.id.is_some() => return Ok(None),
+                        Ok(_) => unclear(name),
                         Err(failure) => failure,
                     }
                 }

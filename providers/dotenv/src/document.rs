@@ -7,7 +7,7 @@ use secrets_api::{Error, ErrorKind, Result, Zeroizing};
 use crate::dialect::{Bytes, Reading, Rules};
 use crate::excerpt::broken;
 use crate::grammar::{self, Binding, MOST_BINDINGS, Problem};
-use crate::resolve::{Resolver, key_of};
+use crate::resolve::{Resolver, key_of, references};
 use crate::{Entry, text};
 
 /// The byte order mark some editors put first; to most readers no part of the first key.
@@ -80,6 +80,17 @@ impl<'a> Document<'a> {
         }
         let carried = matches!(self.text, Cow::Owned(_));
         Ok(resolver.finish(carried))
+    }
+
+    /// Every item that is put together from others, with their names: its key, where that ends, the names.
+    pub(crate) fn references(&self) -> impl Iterator<Item = (Cow<'_, str>, usize, Vec<String>)> {
+        self.bindings.iter().filter_map(|binding| {
+            let key = self.key(binding)?;
+            // Whatever the dialect, a variable begins with it.
+            self.written(binding)?.contains('$').then_some(())?;
+            let names = references(self.reading, &self.text, binding);
+            (!names.is_empty()).then_some((key, binding.key_end, names))
+        })
     }
 
     fn broken(&self, at: usize, why: &str) -> Error {

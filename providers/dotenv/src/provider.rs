@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use secrets_api::{
     Capabilities, Change, Ctx, Cursor, Error, ErrorKind, Guard, KeySource, Leasing, Limits, Lookup,
-    Meta, Name, Op, Opening, Poll, Precondition, Provider, ProviderExt as _, Report, Result,
-    Revision, SecretValue, Select, Snapshot, Staging, StoreUri, Stored, Unit, Values, Version,
-    Written, Zeroizing, async_trait,
+    Meta, Name, Op, Opening, Poll, Precondition, Provider, ProviderExt as _, REFERS, Report,
+    Result, Revision, SecretValue, Select, Snapshot, Staging, StoreUri, Stored, Unit, Values,
+    Version, Written, Zeroizing, async_trait,
 };
 use secrets_platform::files::{self, Contents, Edit, Options};
 
@@ -137,6 +137,8 @@ impl std::fmt::Debug for Dotenv {
 struct Item {
     value: Option<SecretValue>,
     derived: bool,
+    /// The names that it is put together from.
+    refers: Vec<Name>,
 }
 
 /// What a file holds: the last item of each name, and keys that are no names.
@@ -163,6 +165,7 @@ impl Items {
             let item = Item {
                 value: entry.value.map(Value::into_secret),
                 derived: entry.derived,
+                refers: Vec::new(),
             };
             if items.by_name.insert(name.clone(), item).is_none() {
                 items.order.push(name);
@@ -173,7 +176,17 @@ impl Items {
 
     fn read(document: &Document<'_>) -> Result<Self> {
         let entries = document.resolve(&[])?;
-        Ok(Self::new(entries, document.text.as_bytes()))
+        let mut items = Self::new(entries, document.text.as_bytes());
+        if items.by_name.values().any(|item| item.derived) {
+            for (key, _, names) in document.references() {
+                let item = Name::new(&key).ok().and_then(|n| items.by_name.get_mut(&n));
+                if let Some(item) = item.filter(|item| item.derived) {
+                    // Of several lines the last counts.
+                    item.refers = names.iter().filter_map(|n| Name::new(n).ok()).collect();
+                }
+            }
+        }
+        Ok(items)
     }
 
     /// The value under a name; a key without `=` has none.
@@ -242,6 +255,11 @@ impl Dotenv {
         Meta {
             version: entry.value.as_ref().map(|value| marks.version(name, value)),
             derived: entry.derived,
+            tags: entry
+                .refers
+                .iter()
+                .map(|name| (REFERS.to_owned(), name.to_string()))
+                .collect(),
             ..Meta::default()
         }
     }
@@ -272,6 +290,10 @@ impl Dotenv {
         let items = Items::read(&document)?;
         let mut wishes = Vec::with_capacity(changes.len());
         let mut kept = Vec::new();
+        let removes = |name: &Name| {
+            let mut removals = changes.iter().filter(|c| matches!(c.op, Op::Delete));
+            removals.any(|change| change.name == name)
+        };
         for Change { name, op, when } in changes {
             let present = items.value(name);
             let holds = match when {
@@ -286,7 +308,10 @@ impl Dotenv {
             }
             match op {
                 // A line that says so already stays as it is written, interpolated ones too.
-                Op::Put(value) if present.is_some_and(|present| present.same_as(value)) => {
+                Op::Put(value)
+                    if present.is_some_and(|present| present.same_as(value))
+                        && !items.by_name[*name].refers.iter().any(removes) =>
+                {
                     kept.push((*name, Wish::Set(value)));
                 }
                 Op::Put(value) => wishes.push((*name, Wish::Set(value))),
@@ -296,6 +321,7 @@ impl Dotenv {
                 }
             }
         }
+        Self::stand_alone(&document, &items, changes)?;
         let mut edited = self.edited(&document, &wishes, changes)?;
         if edited.is_none() && !kept.is_empty() {
             // An interpolated line said so only until this batch changed what it names: it is
@@ -333,6 +359,44 @@ impl Dotenv {
             },
             written,
         ))
+    }
+
+    /// Refuses to remove what a line that stays is put together from: it would say something else, and in
+    /// most dialects nobody would be told.
+    fn stand_alone(document: &Document<'_>, items: &Items, changes: &[Change<'_>]) -> Result<()> {
+        let is_held = |name: &Name| items.by_name.contains_key(name);
+        let removed = changes.iter().filter(|c| matches!(c.op, Op::Delete));
+        let removed = removed.map(|change| change.name).filter(|n| is_held(n));
+        let removed: HashMap<&str, &Name> = removed.map(|name| (name.as_str(), name)).collect();
+        if removed.is_empty() {
+            return Ok(());
+        }
+        let changed: HashSet<&str> = changes.iter().map(|c| c.name.as_str()).collect();
+        let stays = |key: &str| !changed.contains(key);
+        let mut lines = document.references().filter(|(key, ..)| stays(key));
+        let named = lines.find_map(|(key, at, names)| {
+            let name = names.iter().find_map(|n| removed.get(n.as_str()))?;
+            Some((key, at, *name))
+        });
+        let Some((key, at, name)) = named else {
+            return Ok(());
+        };
+        let (line, hint) = match Name::new(&key) {
+            Ok(line) => (
+                line.to_string(),
+                format!(
+                    "give {line} a value of its own first (`secrets set {line}`), or remove both at once: `secrets unset {name} {line}`"
+                ),
+            ),
+            // It may be a part of a value.
+            Err(_) => {
+                let at = u32::try_from(at).unwrap_or(u32::MAX);
+                let line = LineCounter::new(document.text.as_bytes()).of(at);
+                (format!("line {line}"), "change that line first".to_owned())
+            }
+        };
+        let message = format!("{line} is put together from {name}, which cannot be removed alone");
+        Err(Error::unsupported(message).with_hint(hint).about(name))
     }
 
     /// The new text with what it says, read back as its reader would; `None` where a change would

@@ -44,6 +44,35 @@ pub(crate) fn key_of<'t>(rules: &Rules, text: &'t str, binding: &Binding) -> Opt
     })
 }
 
+/// The names that a value is put together from, also those in what stands for a name without a value.
+pub(crate) fn references(reading: Reading, text: &str, binding: &Binding) -> Vec<String> {
+    let rules = reading.dialect.rules();
+    let interpolates = rules.interpolates && reading.interpolation == Interpolation::AsRead;
+    let Some(written) = binding.value.clone().map(|span| &text[span]) else {
+        return Vec::new();
+    };
+    // What cannot be read has been refused before.
+    let mut names = Vec::new();
+    if let Ok(pieces) = pieces(rules, written, binding.quote, interpolates) {
+        named(&pieces, &mut names);
+    }
+    names
+}
+
+fn named(pieces: &[Piece<'_>], names: &mut Vec<String>) {
+    for piece in pieces {
+        let Piece::Variable(Variable { name, otherwise }) = piece else {
+            continue;
+        };
+        if !name.is_empty() {
+            names.push(name.clone().into_owned());
+        }
+        if let Otherwise::Default { word, .. } | Otherwise::Instead { word, .. } = otherwise {
+            named(word, names);
+        }
+    }
+}
+
 impl<'t> Resolver<'t> {
     /// Names that the file does not have are looked up in `given`.
     pub(crate) fn new(reading: Reading, text: &'t str, given: &'t [(&'t str, &'t str)]) -> Self {

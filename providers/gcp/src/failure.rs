@@ -127,7 +127,7 @@ pub(crate) fn understood(refusal: &Refusal, method: Method, place: &Place) -> Fa
     } else if refusal.is_timeout() {
         unanswered("Google did not answer in time", method.sent)
     } else if refusal.is_deserialization() {
-        unanswered("the answer is none of Google's", method.sent)
+        unlike(method.sent)
     } else if refusal.is_binding() || refusal.is_serialization() {
         Error::new(ErrorKind::Unexpected, "the request cannot be made")
     } else {
@@ -145,6 +145,11 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = headers.get(http::header::DATE)?.to_str().ok()?;
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
     parser.parse_timestamp(text).ok()
+}
+
+/// An answer that somebody else gave.
+pub(crate) fn unlike(sent: Sent) -> Error {
+    unanswered("the answer is none of Google's", sent)
 }
 
 /// A request that was sent and is not known to have failed: a change may have happened.

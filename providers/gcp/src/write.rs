@@ -15,9 +15,43 @@ use secrets_net::spread;
 
 use crate::failure::{self, Failed, Method};
 use crate::payload;
-use crate::place::{Replication, last_part};
+use crate::place::{Place, Replication, last_part};
 use crate::session::{Session, ask};
 use crate::store::{CONCURRENCY, MARK, Store, kept, number};
+
+/// What the service answers to a change: it names what was changed.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for Secret {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for SecretVersion {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Sends one change. An answer that names nothing is none of the service's, which does not say that
+/// nothing was changed.
+async fn make<T: Named>(
+    cx: &Ctx,
+    place: &Place,
+    method: Method,
+    request: impl Future<Output = google_cloud_gax::Result<T>>,
+) -> Result<T, Failed> {
+    let made = ask(cx, place, method, request).await?;
+    if made.name().is_empty() {
+        return Err(failure::unlike(method.sent)
+            .at_store(&place.location)
+            .into());
+    }
+    Ok(made)
+}
 
 /// How often a removal is made, where others add versions meanwhile.
 const REMOVALS: usize = 4;
@@ -113,7 +147,7 @@ impl Store {
             .add_secret_version()
             .set_parent(self.place.secret(name))
             .set_payload(payload::sealed(value));
-        let added = match ask(cx, &self.place, failure::ADD, request.send()).await {
+        let added = match make(cx, &self.place, failure::ADD, request.send()).await {
             Err(failed) if failed.is(Code::InvalidArgument) => return Err(self.altered(failed)),
             added => added?,
         };
@@ -165,7 +199,7 @@ impl Store {
             .set_parent(&self.place.parent)
             .set_secret_id(self.place.id(name))
             .set_secret(secret);
-        ask(cx, &self.place, failure::CREATE, request.send()).await
+        make(cx, &self.place, failure::CREATE, request.send()).await
     }
 
     /// Takes the value away and keeps it in the history: one more version with it, disabled. Where
@@ -327,14 +361,14 @@ impl Store {
     }
 
     /// A change that an etag guards.
-    async fn turned<T>(
+    async fn turned<T: Named>(
         &self,
         cx: &Ctx,
         name: &Name,
         method: Method,
         request: impl Future<Output = google_cloud_gax::Result<T>>,
     ) -> Result<T, Failed> {
-        ask(cx, &self.place, method, request)
+        make(cx, &self.place, method, request)
             .await
             .map_err(|failed| match failed.is_stale() {
                 true => Failed {

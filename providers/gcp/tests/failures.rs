@@ -42,6 +42,44 @@ fn a_change_whose_answer_is_lost_is_of_unknown_outcome_and_is_not_sent_again() {
 }
 
 #[test]
+fn a_change_whose_answer_cannot_be_understood_is_unknown_and_never_said_not_to_be_made() {
+    let nothing = ("no content", Harm::AnswerAfter(Reply::empty(204)));
+    for (what, harm) in Harm::unreadable().into_iter().chain([nothing]) {
+        let fake = Gcp::plain();
+        let store = open_at(&fake, "gcp:shop");
+        let unknown = |step: &'static str, op: Op<'_>| {
+            let here = move |request: &Request| {
+                request.method != "GET" && request.path.trim_end_matches('/').ends_with(step)
+            };
+            fake.server().heal();
+            fake.server().inject(Fault::once(harm.clone()).only(here));
+            let error = block_on(change(&*store, "A", op)).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                ErrorKind::OutcomeUnknown,
+                "{step} {what}: {error}"
+            );
+            assert!(!format!("{error:?}").contains("canary"));
+        };
+        let new = secrets_api::SecretValue::from_slice(b"new");
+        unknown("/secrets", Op::Put(&new));
+        unknown(":addVersion", Op::Put(&new));
+        assert_eq!(
+            block_on(value(&*store, "A")).unwrap().as_deref(),
+            Some(&b"new"[..])
+        );
+        unknown("/A", Op::Delete);
+        unknown(":disable", Op::Delete);
+        assert_eq!(block_on(value(&*store, "A")).unwrap(), None);
+        unknown(":enable", Op::Restore);
+        assert_eq!(
+            block_on(value(&*store, "A")).unwrap().as_deref(),
+            Some(&b"new"[..])
+        );
+    }
+}
+
+#[test]
 fn a_lost_answer_on_a_connection_that_was_used_before_is_not_asked_for_again_either() {
     let fake = Gcp::plain();
     let store = open_at(&fake, "gcp:shop");

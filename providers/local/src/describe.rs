@@ -67,7 +67,7 @@ impl Folder {
         let trust = Trust {
             pins: &pins,
             listed: &listed,
-            leaving: None,
+            resealing: None,
         };
         let found = open::read(bytes, &Identity::parse(&*(self.identity)()?)?)?;
         let doubt = found.unvouched(&trust);

@@ -40,6 +40,13 @@ pub(crate) struct Document {
     /// Their public keys, sorted: a merge compares them.
     #[serde(default)]
     pub(crate) sealed_to: Vec<String>,
+    /// The public keys of those it was sealed to once and is no more: a merge does not bring them back.
+    #[serde(default)]
+    pub(crate) removed: Vec<String>,
+    /// The digest of the whole list when somebody who had confirmed it wrote: at first sight it vouches for
+    /// the list.
+    #[serde(default)]
+    pub(crate) team: String,
     /// When.
     pub(crate) written: Timestamp,
     /// By whom, as `recipients.toml` calls them.
@@ -112,6 +119,8 @@ impl Document {
             parent: None,
             recipients: String::new(),
             sealed_to: Vec::new(),
+            removed: Vec::new(),
+            team: String::new(),
             written: Timestamp::now(),
             author: String::new(),
             operations: Vec::new(),
@@ -162,7 +171,8 @@ impl Document {
             .iter()
             .map(|o| 64 + o.versions.len() * 320)
             .sum();
-        let people: usize = self.sealed_to.iter().map(|key| key.len() + 4).sum();
+        let keys = self.sealed_to.iter().chain(&self.removed);
+        let people: usize = keys.map(|key| key.len() + 4).sum();
         let mut bytes = Zeroizing::new(Vec::with_capacity(
             values + names + operations + people + 1024,
         ));

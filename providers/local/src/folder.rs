@@ -1,7 +1,7 @@
 //! The whole folder `.secrets/`: made once, its team changed, and what somebody else changed in it
 //! shown and accepted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use secrets_api::{Dirs, Error, ErrorKind, KeySource, Name, Result};
 use secrets_platform::files;
@@ -12,7 +12,7 @@ use crate::identity::Identity;
 use crate::open::{self, Trust};
 use crate::pins::{Pins, Seen};
 use crate::place::{self, Place};
-use crate::provider::{Local, is_plain};
+use crate::provider::Local;
 use crate::team::{self, Member, Team};
 
 /// What `.secrets/.gitattributes` says.
@@ -118,7 +118,7 @@ impl Folder {
         if team::path(&self.place.root)?.exists() {
             return Ok(Created::Before);
         }
-        if !self.documents().is_empty() {
+        if !self.place.documents().is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidConfig,
                 ".secrets holds documents but no recipients.toml: whom they are sealed to is not known",
@@ -277,7 +277,12 @@ impl Folder {
             .with_hint("someone else who is in does it"));
         }
         let (mut could_read, mut unknown) = (Vec::new(), Vec::new());
-        for environment in self.documents().into_iter().filter(|e| member.opens(e)) {
+        for environment in self
+            .place
+            .documents()
+            .into_iter()
+            .filter(|e| member.opens(e))
+        {
             match self.store(&environment).load() {
                 Ok(loaded) => {
                     let names = loaded.iter().flat_map(|l| held(&l.document)).collect();
@@ -309,7 +314,11 @@ impl Folder {
     }
 
     fn reseal(&self, leaving: Option<&Member>, concerned: impl Fn(&str) -> bool) -> Vec<Resealed> {
-        let documents = self.documents().into_iter().filter(|name| concerned(name));
+        let documents = self
+            .place
+            .documents()
+            .into_iter()
+            .filter(|name| concerned(name));
         documents
             .map(|name| Resealed {
                 outcome: self.store(&name).reseal(leaving),
@@ -318,30 +327,13 @@ impl Folder {
             .collect()
     }
 
-    /// The environments that have a document, sorted.
-    fn documents(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.place.folder())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| {
-                let name: PathBuf = entry.file_name().into();
-                let stem = name.file_stem()?.to_str()?.to_owned();
-                (name.extension()? == "age" && is_plain(&stem)).then_some(stem)
-            })
-            .collect();
-        names.sort();
-        names
-    }
-
     /// The documents that keep what was replaced elsewhere: those that are there, or were seen here.
     ///
     /// # Errors
     /// If the record of what was seen cannot be read.
     pub fn replaced(&self) -> Result<Vec<String>> {
         let seen = self.place.pins()?.documents.into_keys();
-        let mut names: Vec<String> = seen.chain(self.documents()).collect();
+        let mut names: Vec<String> = seen.chain(self.place.documents()).collect();
         names.retain(|name| name.ends_with(team::REPLACED));
         names.sort();
         names.dedup();
@@ -376,7 +368,10 @@ impl Folder {
         self.place.shelf.update(|pins| {
             match &team {
                 Some(team) => pins.confirm(team),
-                None => pins.members = None,
+                None => {
+                    pins.members = None;
+                    pins.documents.clear();
+                }
             }
             if let Some(seen) = &found {
                 pins.accepted.retain(|accepted| *accepted != seen.digest);
@@ -385,7 +380,11 @@ impl Folder {
             } else if gone {
                 pins.documents.remove(name);
             }
-        })
+        })?;
+        match (team.as_ref().and_then(Team::store), &found) {
+            (Some(store), Some(seen)) => self.place.shelf.set_newest(store, name, seen),
+            _ => Ok(()),
+        }
     }
 
     /// Takes back every word given for a document that nobody known had signed. The people, and the
@@ -424,12 +423,23 @@ impl Folder {
         let trust = Trust {
             pins: &pins,
             listed: &team,
-            leaving: None,
+            resealing: None,
         };
-        if let Some(found) = &found {
-            found.belongs(&trust)?;
+        let is_another = pins.members.is_some() && pins.store.as_deref() != team.store();
+        match &found {
+            // Judged by the list that lies there: that it is another one is what is shown.
+            Some(found) => found.belongs(team.store())?,
+            // Nothing there shows that the new id is right.
+            None if is_another && !self.place.documents().is_empty() => return Ok(None),
+            None => {}
         }
         let mut lines = people(&pins, &team);
+        if let Some(store) = team.store()
+            && !lines.is_empty()
+            && let Some(root) = self.place.shelf.known_from(store)?
+        {
+            lines.insert(0, format!("it says it is the store of {root}"));
+        }
         lines.extend(found.as_ref().and_then(|found| found.doubt(&trust)));
         let gone = sealed.is_none().then(|| place::gone(name, &pins)).flatten();
         lines.extend(gone.clone());

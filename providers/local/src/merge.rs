@@ -33,8 +33,6 @@ pub struct Merged {
     pub without_ancestor: Option<String>,
     /// Why what became of it counts as old on this machine, if both sides do.
     pub overtaken: Option<String>,
-    /// Whether theirs is sealed to people who are not confirmed here: they cannot open what became of it.
-    pub leaves_out: bool,
 }
 
 impl Merged {
@@ -45,7 +43,6 @@ impl Merged {
             taken,
             without_ancestor: None,
             overtaken: None,
-            leaves_out: false,
         }
     }
 }
@@ -107,20 +104,26 @@ impl Local {
             return Ok(Merged::whole(ours, Vec::new()));
         }
         let identity = self.identity()?;
-        let pins = self.place.pins()?;
-        if pins.members.is_none() {
+        let mut pins = self.place.pins()?;
+        if pins.members.is_none() || pins.elsewhere.is_some() {
             // Whoever can push puts a folder anywhere; git calls us for each.
             return Err(Error::new(
                 ErrorKind::Untrusted,
-                "this store was never seen on this machine: nothing is signed in it unasked",
+                "nobody has looked into this folder's store on this machine: nothing is signed in it unasked",
             )
-            .with_hint("run `secrets trust` in its folder first"));
+            .with_hint(
+                "run `secrets list` in that folder first; if it is still refused, `secrets trust`",
+            ));
+        }
+        // What was seen in another folder is as old here: our signature must not make it new.
+        if let Some(newest) = self.place.shelf.newest(&pins, &self.name)? {
+            pins.documents.insert(self.name.clone(), newest);
         }
         let team = self.place.confirmed_team(&pins)?;
         let trust = Trust {
             pins: &pins,
             listed: &team,
-            leaving: None,
+            resealing: None,
         };
         let one = self.signed("ours", ours, &identity, &trust)?;
         let other = self.signed("theirs", theirs, &identity, &trust)?;
@@ -151,21 +154,20 @@ impl Local {
             },
         };
         let people = team.digest_for(&self.name);
-        let sides = (&one.document, &other.document);
-        self.nobody_was_removed(&team, sides, base.document.as_ref())?;
+        self.for_us(&team, &other.document, base.document.as_ref())?;
+        self.nobody_was_removed(&team, &one.document, &other.document)?;
         let whole = (one.overtaken.is_none() || overtaken.is_some())
             && one.document.recipients == people
             && other.document.generation <= one.document.generation;
         let highest = one.document.generation.max(other.document.generation);
-        let keys = team.recipients(&self.name);
-        let leaves_out = other
-            .document
-            .sealed_to
-            .iter()
-            .any(|key| !keys.contains(key));
         let sealer = Sealer::new(&self.name, &identity, pins, team)?;
+        let removed: Vec<String> = [&one.document, &other.document]
+            .into_iter()
+            .chain(&base.document)
+            .flat_map(|document| document.removed.iter().cloned())
+            .collect();
         let United {
-            document,
+            mut document,
             changed,
             conflicts,
             taken,
@@ -177,6 +179,7 @@ impl Local {
             standings,
             choose,
         )?;
+        document.removed = removed;
         let bytes = match &overtaken {
             _ if !changed && whole => ours.to_vec(),
             // No newer than they are, wherever it is read: also where less was seen than here.
@@ -189,7 +192,6 @@ impl Local {
             taken,
             without_ancestor: base.doubt,
             overtaken,
-            leaves_out,
         })
     }
 
@@ -250,41 +252,44 @@ impl Local {
         }
     }
 
-    /// That nobody is among the people it will be sealed to whom a branch has removed, which `recipients.toml`
-    /// here does not show: what was written there since must not be sealed to them. Who is on one branch
-    /// alone was added there only if it is known that they were not in before.
-    fn nobody_was_removed(
-        &self,
-        team: &Team,
-        (ours, theirs): (&Document, &Document),
-        base: Option<&Document>,
-    ) -> Result<()> {
-        let is_in = |document: &Document, key: &String| document.sealed_to.contains(key);
+    /// That theirs was sealed to nobody but people there are now, or to those there were before: else it is of
+    /// a branch whose `recipients.toml` is not merged yet, or of another team.
+    fn for_us(&self, team: &Team, theirs: &Document, base: Option<&Document>) -> Result<()> {
+        let keys = team.recipients(&self.name);
+        let known =
+            !theirs.sealed_to.is_empty() && theirs.sealed_to.iter().all(|k| keys.contains(k));
+        if known || base.is_some_and(|base| base.recipients == theirs.recipients) {
+            return Ok(());
+        }
+        let message = format!(
+            "theirs: {}.age is sealed to other people than those of recipients.toml here",
+            self.name
+        );
+        Err(Error::new(ErrorKind::Untrusted, message)
+            .with_hint("merge recipients.toml first and run `secrets trust`"))
+    }
+
+    /// That nobody is among the people it will be sealed to who was removed once, which `recipients.toml` here
+    /// does not show: what was written since must not be sealed to them.
+    fn nobody_was_removed(&self, team: &Team, ours: &Document, theirs: &Document) -> Result<()> {
         let members = team.members().iter().filter(|m| m.opens(&self.name));
-        let mut removed = members.filter_map(|member| {
-            let key = &member.age;
-            let had = base.is_none_or(|base| is_in(base, key));
-            match (is_in(ours, key), is_in(theirs, key)) {
-                (true, true) => None,
-                (false, false) => Some(("neither side", member)),
-                (true, false) => had.then_some(("theirs", member)),
-                (false, true) => had.then_some(("ours", member)),
-            }
+        let mut removed = members.filter(|member| {
+            let sides = [ours, theirs];
+            let is_on_both = sides.iter().all(|d| d.sealed_to.contains(&member.age));
+            // One that does not say so was sealed before that was written down.
+            let is_removed =
+                |d: &&Document| d.sealed_to.is_empty() || d.removed.contains(&member.age);
+            !is_on_both && sides.iter().any(is_removed)
         });
-        let Some((side, member)) = removed.next() else {
+        let Some(member) = removed.next() else {
             return Ok(());
         };
-        let is_not = if side == "neither side" {
-            "is"
-        } else {
-            "is not"
-        };
-        let (name, file) = (&member.name, &self.name);
         let message = format!(
-            "{side}: {file}.age {is_not} sealed to {name}, who is in recipients.toml here and may have been removed there"
+            "{} is in recipients.toml here, and {}.age was sealed anew without them on one of the two branches",
+            member.name, self.name
         );
         Err(Error::new(ErrorKind::Untrusted, message).with_hint(
-            "merge recipients.toml first and run `secrets trust`; who was added without `secrets team add` is sealed to by the next `secrets set` before the merge",
+            "merge recipients.toml first and run `secrets trust`; whoever is to be in again is added on the other branch too (`secrets team add`)",
         ))
     }
 }

@@ -33,7 +33,14 @@ pub(crate) struct Trust<'a> {
     pub(crate) pins: &'a Pins,
     /// The people of `recipients.toml` as it is now.
     pub(crate) listed: &'a Team,
-    /// Somebody who is being removed: what they wrote last is sealed anew this once.
+    /// That it is only being sealed anew.
+    pub(crate) resealing: Option<Resealing<'a>>,
+}
+
+/// The team has just been changed: what was sealed to the one before is sealed to the one there is now.
+#[derive(Clone, Copy)]
+pub(crate) struct Resealing<'a> {
+    /// Somebody who is being removed: what they wrote last is believed this once.
     pub(crate) leaving: Option<&'a Member>,
 }
 
@@ -84,28 +91,30 @@ impl Found {
     /// # Errors
     /// `Untrusted`: a person may accept it.
     pub(crate) fn believed(self, trust: &Trust<'_>) -> Result<Loaded> {
-        self.belongs(trust)?;
+        self.belongs(trust.store())?;
         match self.doubt(trust) {
             Some(doubt) => Err(untrusted(doubt)),
             None => self.vouched(trust),
         }
     }
 
-    /// That it is a document of this store. No person's word stands in for that: it was signed for
-    /// other purposes.
+    /// That it is a document of the store with this id. No person's word stands in for that: it was signed
+    /// for other purposes.
     ///
     /// # Errors
     /// `Untrusted`.
-    pub(crate) fn belongs(&self, trust: &Trust<'_>) -> Result<()> {
-        match self.stranger(trust) {
-            Some(stranger) => Err(Error::new(ErrorKind::Untrusted, stranger)
-                .with_hint("restore it from source control: `git checkout FILE`")),
+    pub(crate) fn belongs(&self, store: Option<&str>) -> Result<()> {
+        match self.stranger(store) {
+            Some(stranger) => Err(Error::new(ErrorKind::Untrusted, stranger).with_hint(format!(
+                "restore both from source control: `git checkout .secrets/recipients.toml .secrets/{}.age`; if the store was made anew, `secrets trust` shows it",
+                self.document.environment
+            ))),
             None => Ok(()),
         }
     }
 
-    fn stranger(&self, trust: &Trust<'_>) -> Option<String> {
-        let is_ours = self.document.store.as_deref() == trust.store();
+    fn stranger(&self, store: Option<&str>) -> Option<String> {
+        let is_ours = self.document.store.as_deref() == store;
         (!is_ours).then(|| {
             let name = &self.document.environment;
             format!("{name}.age is a document of another store than that of recipients.toml here")
@@ -118,7 +127,7 @@ impl Found {
     /// # Errors
     /// `Untrusted`: a person may accept it.
     pub(crate) fn vouched(self, trust: &Trust<'_>) -> Result<Loaded> {
-        self.belongs(trust)?;
+        self.belongs(trust.store())?;
         if let Some(doubt) = self.unvouched(trust) {
             return Err(untrusted(doubt));
         }
@@ -130,14 +139,15 @@ impl Found {
 
     /// Why it may not be believed without a person's word.
     pub(crate) fn doubt(&self, trust: &Trust<'_>) -> Option<String> {
-        self.unvouched(trust).or_else(|| self.overtaken(trust))
+        let doubt = self.unvouched(trust).or_else(|| self.overtaken(trust));
+        doubt.or_else(|| self.for_others(trust))
     }
 
     /// Why nobody vouches for it. A person's word stands in for the signature. It does not for the
     /// generation: what was accepted once must not come back after something newer.
     pub(crate) fn unvouched(&self, trust: &Trust<'_>) -> Option<String> {
         let accepted = trust.pins.accepted.contains(&self.digest);
-        self.stranger(trust).or_else(|| {
+        self.stranger(trust.store()).or_else(|| {
             let doubted = !accepted;
             doubted.then(|| self.doubtful_signer(trust)).flatten()
         })
@@ -161,6 +171,19 @@ impl Found {
         }
     }
 
+    /// Why it may have been written for another team: the people it was sealed to are neither those who were
+    /// confirmed nor those of the list. Whoever is in two teams has signed for both.
+    fn for_others(&self, trust: &Trust<'_>) -> Option<String> {
+        let name = &self.document.environment;
+        let confirmed = trust.pins.confirmed()?;
+        let is_for = |team: &Team| self.document.recipients == team.digest_for(name);
+        let known = is_for(&confirmed) || is_for(trust.listed);
+        let accepted = trust.resealing.is_some() || trust.pins.accepted.contains(&self.digest);
+        (!known && !accepted).then(|| {
+            format!("{name}.age was sealed to other people than those you confirmed, and those of recipients.toml")
+        })
+    }
+
     fn doubtful_signer(&self, trust: &Trust<'_>) -> Option<String> {
         let name = &self.document.environment;
         let Some(signer) = &self.signer else {
@@ -168,7 +191,8 @@ impl Found {
                 "{name}.age is signed by nobody: whoever knows your public key can have made it"
             ));
         };
-        if trust.leaving.is_some_and(|m| m.signs(name, signer)) {
+        let leaving = trust.resealing.and_then(|resealing| resealing.leaving);
+        if leaving.is_some_and(|m| m.signs(name, signer)) {
             return None;
         }
         // At first sight those of the file count.
@@ -204,6 +228,11 @@ fn untrusted(doubt: String) -> Error {
 }
 
 impl Loaded {
+    /// Whether somebody who had confirmed this whole list has signed it.
+    pub(crate) fn vouches_for(&self, team: &Team) -> bool {
+        self.document.team == team.digest()
+    }
+
     /// Whether it was sealed to these people.
     pub(crate) fn is_sealed_to(&self, team: &Team) -> bool {
         self.document.recipients == team.digest_for(&self.document.environment)

@@ -35,6 +35,9 @@ pub(crate) struct Pins {
     pub(crate) documents: BTreeMap<String, Seen>,
     /// Digests of documents that a person accepted although nobody known had signed them.
     pub(crate) accepted: Vec<String>,
+    /// The folder where the people were confirmed, if that is another one of this store.
+    #[serde(skip)]
+    pub(crate) elsewhere: Option<String>,
 }
 
 impl Pins {
@@ -51,11 +54,17 @@ impl Pins {
     }
 }
 
-/// The people of one store who were confirmed last, in whatever folder.
-#[derive(Debug, Serialize, Deserialize)]
+/// What is known of one store, in whatever folder it was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Known {
+    /// The folder where its people were confirmed last.
+    root: String,
+    /// The people who were confirmed last.
     members: Vec<Member>,
+    /// The newest state seen of each document.
+    #[serde(default)]
+    newest: BTreeMap<String, Seen>,
 }
 
 /// One state of a document.
@@ -92,36 +101,81 @@ impl Shelf {
     /// # Errors
     /// If there is a record and it cannot be read: never taken for a first sight.
     pub(crate) fn load(&self, store: impl FnOnce() -> Option<String>) -> Result<Pins> {
-        let mut pins = match files::read(&self.path)? {
-            None => Pins::default(),
-            Some(contents) => parse::<Pins>(&self.path, &contents.bytes)?,
-        };
+        let mut pins = read::<Pins>(&self.path)?.unwrap_or_default();
         if pins.members.is_none()
             && let Some(store) = store()
+            && let Some(known) = read::<Known>(&self.known(&store))?
         {
-            let path = self.known(&store);
-            if let Some(contents) = files::read(&path)? {
-                let known: Known = parse(&path, &contents.bytes)?;
-                pins.confirm(&Team::of(Some(store), known.members));
-            }
+            pins.confirm(&Team::of(Some(store), known.members));
+            pins.elsewhere = Some(known.root);
         }
         Ok(pins)
     }
 
-    /// Where the people of a store are kept by its id.
+    /// Where what is known of a store is kept, by its id.
     fn known(&self, store: &str) -> PathBuf {
         self.folder.join("stores").join(format!("{store}.json"))
     }
 
+    /// The folder where the people of a store were confirmed last, if that is another than this one.
+    ///
+    /// # Errors
+    /// As [`Shelf::load`].
+    pub(crate) fn known_from(&self, store: &str) -> Result<Option<String>> {
+        let known = read::<Known>(&self.known(store))?;
+        let root = known.map(|known| known.root);
+        Ok(root.filter(|root| *root != self.root.to_string_lossy()))
+    }
+
+    /// The newest state of a document of this store that was seen in any folder.
+    ///
+    /// # Errors
+    /// As [`Shelf::load`].
+    pub(crate) fn newest(&self, pins: &Pins, name: &str) -> Result<Option<Seen>> {
+        let here = pins.documents.get(name).cloned();
+        let Some(store) = &pins.store else {
+            return Ok(here);
+        };
+        let known = read::<Known>(&self.known(store))?;
+        let there = known.and_then(|mut known| known.newest.remove(name));
+        // Of two of one generation the one that was seen here counts.
+        Ok(match (here, there) {
+            (Some(here), Some(there)) if there.generation > here.generation => Some(there),
+            (here, there) => here.or(there),
+        })
+    }
+
+    /// A person has said that this is the newest state of a document.
+    pub(crate) fn set_newest(&self, store: &str, name: &str, seen: &Seen) -> Result<()> {
+        self.update_known(store, |known| {
+            known.newest.insert(name.to_owned(), seen.clone());
+        })
+    }
+
     /// Changes this folder's record. People who were confirmed are from then on known in every folder.
     pub(crate) fn update(&self, change: impl Fn(&mut Pins)) -> Result<()> {
-        let confirmed = self.update_own(change)?;
-        let Some((store, members)) = confirmed else {
-            return Ok(());
-        };
-        let text = json(&Known { members })?;
-        files::update(&self.known(&store), &made(), |_| {
-            Ok((Edit::Replace(Zeroizing::new(text.clone())), ()))
+        match self.update_own(change)? {
+            Some((store, members)) => {
+                self.update_known(&store, |known| known.members.clone_from(&members))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn update_known(&self, store: &str, change: impl Fn(&mut Known)) -> Result<()> {
+        let path = self.known(store);
+        files::update(&path, &made(), |now| {
+            let before = now.map(|now| parse::<Known>(&path, &now.bytes));
+            let before = before.transpose()?;
+            let mut after = before.clone().unwrap_or_default();
+            change(&mut after);
+            if before.as_ref().map(|known| &known.members) != Some(&after.members) {
+                after.root = self.root.to_string_lossy().into_owned();
+            }
+            if before.as_ref() == Some(&after) {
+                return Ok((Edit::Keep, ()));
+            }
+            Ok((Edit::Replace(Zeroizing::new(json(&after)?)), ()))
         })
     }
 
@@ -147,31 +201,41 @@ impl Shelf {
         })
     }
 
-    /// Records a state, if it is newer than what was seen. Where the state folder cannot be
-    /// written (a CI job's) nothing is recorded: each run is then a first sight.
+    /// Records a state, if it is newer than what was seen, and at first sight the people: `team`, if there is
+    /// somebody who vouches for all of them. Before that nothing is recorded: half a record would be one that
+    /// confirms nobody. Where the state folder cannot be written (a CI job's) nothing is recorded either: each
+    /// run is then a first sight.
     pub(crate) fn note(&self, pins: &Pins, team: Option<&Team>, name: &str, seen: &Seen) {
-        let newer = pins
-            .documents
-            .get(name)
-            .is_none_or(|before| before.generation < seen.generation);
-        let first = team.filter(|_| pins.members.is_none());
-        if !newer && first.is_none() {
+        let newer =
+            |before: Option<&Seen>| before.is_none_or(|before| before.generation < seen.generation);
+        let confirmed = match (&pins.members, &pins.elsewhere) {
+            (None, _) => team.cloned(),
+            // This folder remembers them by itself: its list may say another id tomorrow.
+            (Some(_), Some(_)) => pins.confirmed(),
+            (Some(_), None) if newer(pins.documents.get(name)) => None,
+            (Some(_), None) => return,
+        };
+        if pins.members.is_none() && confirmed.is_none() {
             return;
         }
-        let _ = self.update(|pins| {
-            if pins.members.is_none()
-                && let Some(team) = first
-            {
+        let noted = self.update(|pins| {
+            if let (None, Some(team)) = (&pins.members, &confirmed) {
                 pins.confirm(team);
             }
-            if pins
-                .documents
-                .get(name)
-                .is_none_or(|before| before.generation < seen.generation)
-            {
+            if newer(pins.documents.get(name)) {
                 pins.documents.insert(name.to_owned(), seen.clone());
             }
         });
+        let store = confirmed
+            .as_ref()
+            .map_or(pins.store.as_deref(), Team::store);
+        if let (Ok(()), Some(store)) = (noted, store) {
+            let _ = self.update_known(store, |known| {
+                if newer(known.newest.get(name)) {
+                    known.newest.insert(name.to_owned(), seen.clone());
+                }
+            });
+        }
     }
 }
 
@@ -180,6 +244,11 @@ fn made() -> Options {
         create_parents: true,
         ..Options::default()
     }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let contents = files::read(path)?;
+    contents.map(|c| parse(path, &c.bytes)).transpose()
 }
 
 fn json(record: &impl Serialize) -> Result<Vec<u8>> {

@@ -7,6 +7,7 @@ use secrets_api::{Dirs, Error, ErrorKind, Result};
 
 use crate::inside;
 use crate::pins::{Pins, Shelf};
+use crate::provider::is_plain;
 use crate::team::{REPLACED, Team};
 
 /// A project's folder, and what this machine remembers of the store in it.
@@ -49,6 +50,23 @@ impl Place {
         } else {
             Err(not_made())
         }
+    }
+
+    /// The documents that are there, sorted.
+    pub(crate) fn documents(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| {
+                let name: PathBuf = entry.file_name().into();
+                let stem = name.file_stem()?.to_str()?.to_owned();
+                (name.extension()? == "age" && is_plain(&stem)).then_some(stem)
+            })
+            .collect();
+        names.sort();
+        names
     }
 
     /// What this machine has seen.

@@ -15,7 +15,7 @@ use secrets_platform::files::{self, Contents, Edit, Options};
 
 use crate::document::{Document, Kept, Operation, State};
 use crate::identity::Identity;
-use crate::open::{self, Loaded, Trust};
+use crate::open::{self, Loaded, Resealing, Trust};
 use crate::pins::{Pins, Seen};
 use crate::place::{self, Place};
 use crate::sealer::Sealer;
@@ -121,7 +121,8 @@ struct Sealed {
     bytes: Vec<u8>,
     seen: Seen,
     pins: Pins,
-    team: Team,
+    /// The team, if it is one that was vouched for.
+    team: Option<Team>,
 }
 
 /// That a document which is not there never was: one that was seen and has vanished is not empty.
@@ -134,12 +135,16 @@ fn not_gone(name: &str, pins: &Pins) -> Result<()> {
     }
 }
 
-/// Why nothing is sealed to the people of `recipients.toml`, where nobody confirmed them and they are not
-/// those that the document, which somebody signed, says it is sealed to.
-fn unseen(name: &str) -> Error {
-    let message = format!(
-        "recipients.toml has changed since {name}.age was sealed, and was never confirmed on this machine"
-    );
+/// Why nothing is sealed to the people of `recipients.toml`: nobody has confirmed them here, and the document
+/// does not say that it is sealed to just them.
+fn unseen(name: &str, is_there: bool) -> Error {
+    let news = if is_there {
+        format!("recipients.toml has changed since {name}.age was sealed")
+    } else {
+        format!("there is no {name}.age yet")
+    };
+    let message =
+        format!("{news}, and the people of recipients.toml were never confirmed on this machine");
     Error::new(ErrorKind::Untrusted, message).with_hint(open::CONFIRM)
 }
 
@@ -168,13 +173,13 @@ impl Local {
         let trust = Trust {
             pins: &pins,
             listed: &team,
-            leaving: None,
+            resealing: None,
         };
         let found = open::open(&self.name, &contents.bytes, &self.identity()?)?;
         let loaded = found.believed(&trust)?;
         if let Some(seen) = loaded.seen() {
-            // People who came after it was sealed are nobody's word yet.
-            let team = loaded.is_sealed_to(&team).then_some(&team);
+            // People who came since are nobody's word yet.
+            let team = loaded.vouches_for(&team).then_some(&team);
             self.place.shelf.note(&pins, team, &self.name, &seen);
         }
         Ok(Some(loaded))
@@ -183,7 +188,7 @@ impl Local {
     /// Changes the document: `make` is given what is there and says what is to be kept of it.
     fn rewrite<T>(
         &self,
-        leaving: Option<&Member>,
+        resealing: Option<Resealing<'_>>,
         make: impl Make<T>,
     ) -> Result<(T, Option<String>)> {
         // What may ask a person something comes before the lock.
@@ -192,7 +197,7 @@ impl Local {
         // For its owner alone: nobody else on the machine has any use for it.
         let options = Options::default();
         let (answer, sealed) = files::update(&self.place.file(&self.name)?, &options, |now| {
-            let (answer, sealed) = self.remade(now, &identity, leaving, &make)?;
+            let (answer, sealed) = self.remade(now, &identity, resealing, &make)?;
             Ok(match sealed {
                 None => (Edit::Keep, (answer, None)),
                 Some(mut sealed) => {
@@ -207,7 +212,9 @@ impl Local {
         else {
             return Ok((answer, None));
         };
-        self.place.shelf.note(&pins, Some(&team), &self.name, &seen);
+        self.place
+            .shelf
+            .note(&pins, team.as_ref(), &self.name, &seen);
         Ok((answer, Some(seen.digest)))
     }
 
@@ -217,7 +224,7 @@ impl Local {
         &self,
         now: Option<&Contents>,
         identity: &Identity,
-        leaving: Option<&Member>,
+        resealing: Option<Resealing<'_>>,
         make: &impl Make<T>,
     ) -> Result<(T, Option<Sealed>)> {
         let pins = self.place.pins()?;
@@ -226,27 +233,32 @@ impl Local {
         let trust = Trust {
             pins: &sealer.pins,
             listed: &sealer.team,
-            leaving,
+            resealing,
+        };
+        let first = sealer.pins.members.is_none();
+        let (loaded, vouched) = match now {
+            Some(now) => {
+                let loaded = open::open(&self.name, &now.bytes, identity)?.believed(&trust)?;
+                let vouched = loaded.vouches_for(&sealer.team);
+                if first && !loaded.is_sealed_to(&sealer.team) {
+                    return Err(unseen(&self.name, true));
+                }
+                (loaded, vouched)
+            }
+            None => {
+                not_gone(&self.name, &sealer.pins)?;
+                if first && !self.place.documents().is_empty() {
+                    return Err(unseen(&self.name, false));
+                }
+                let document = Document::new(&self.name);
+                let digest = None;
+                (Loaded { document, digest }, true)
+            }
         };
         let Loaded {
             mut document,
             digest,
-        } = match now {
-            Some(now) => {
-                let loaded = open::open(&self.name, &now.bytes, identity)?.believed(&trust)?;
-                if sealer.pins.members.is_none() && !loaded.is_sealed_to(&sealer.team) {
-                    return Err(unseen(&self.name));
-                }
-                loaded
-            }
-            None => {
-                not_gone(&self.name, &sealer.pins)?;
-                Loaded {
-                    document: Document::new(&self.name),
-                    digest: None,
-                }
-            }
-        };
+        } = loaded;
         let (changed, answer) = make(&mut document, digest.as_ref(), sealer.me())?;
         if !changed {
             return Ok((answer, None));
@@ -257,7 +269,7 @@ impl Local {
             bytes,
             seen,
             pins,
-            team,
+            team: vouched.then_some(team),
         };
         Ok((answer, Some(sealed)))
     }
@@ -271,9 +283,11 @@ impl Local {
     /// Seals the document anew, to the people there are now; what somebody who is `leaving` has
     /// signed is believed this once more.
     pub(crate) fn reseal(&self, leaving: Option<&Member>) -> Result<()> {
-        self.rewrite(leaving, |_: &mut Document, _: Option<&String>, _: &str| {
-            Ok((true, ()))
-        })
+        let resealing = Some(Resealing { leaving });
+        self.rewrite(
+            resealing,
+            |_: &mut Document, _: Option<&String>, _: &str| Ok((true, ())),
+        )
         .map(|_| ())
     }
 

@@ -76,6 +76,22 @@ impl<'a> Sealer<'a> {
         self.seal_as(generation, document, parent)
     }
 
+    /// Who it is sealed to from now on, and who was before.
+    fn seal_to_the_team(&self, document: &mut Document) {
+        let mut keys = self.team.recipients(self.name);
+        keys.sort_unstable();
+        let before = std::mem::replace(&mut document.sealed_to, keys);
+        document.removed.extend(before);
+        let now = &document.sealed_to;
+        document.removed.retain(|key| !now.contains(key));
+        document.removed.sort_unstable();
+        document.removed.dedup();
+        // Whoever has confirmed nobody vouches for nobody who was not vouched for.
+        if self.pins.members.is_some() || document.team.is_empty() {
+            document.team = self.team.digest();
+        }
+    }
+
     /// The same as a generation that is given: for what must not pass as the newest.
     pub(crate) fn seal_as(
         &self,
@@ -87,8 +103,7 @@ impl<'a> Sealer<'a> {
         document.parent = parent;
         document.store = self.team.store().map(ToOwned::to_owned);
         document.recipients = self.team.digest_for(self.name);
-        document.sealed_to = self.team.recipients(self.name);
-        document.sealed_to.sort_unstable();
+        self.seal_to_the_team(&mut document);
         document.written = Timestamp::now();
         self.me.clone_into(&mut document.author);
         let signed = envelope::sign(&document.to_bytes()?, self.identity)?;

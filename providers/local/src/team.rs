@@ -153,7 +153,7 @@ impl Team {
                 "it holds git's conflict marks: two branches changed it".into(),
             )
             .with_hint(
-                "keep the [[recipient]] tables that belong there, remove the marks, then run `secrets trust`",
+                "take one side, `git checkout --theirs .secrets/recipients.toml`, run `secrets trust`, and add whom the other had added: `secrets team add`",
             ));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| invalid("not UTF-8".into()))?;
@@ -165,8 +165,9 @@ impl Team {
             invalid(format!("line {line}: {shown}"))
         })?;
         if team.store.as_deref().is_some_and(|id| !hex::is_id(id)) {
-            return Err(invalid("`store` is not the id that `secrets init` made".into())
-                .with_hint(RESTORE));
+            return Err(
+                invalid("`store` is not the id that `secrets init` made".into()).with_hint(RESTORE),
+            );
         }
         if team.members.len() > MOST {
             return Err(invalid(format!(

@@ -74,7 +74,11 @@ fn in_another_clone_the_people_who_were_confirmed_are_known() {
         "recipients.toml has changed",
     );
     let review = worktree.folder().review("dev").unwrap();
-    assert!(review.lines()[0].starts_with("new: eve"), "{review:?}");
+    assert!(
+        review.lines()[0].starts_with("it says it is the store of ")
+            && review.lines()[1].starts_with("new: eve"),
+        "{review:?}"
+    );
     // A word given in one folder counts in the next that is new.
     worktree.folder().accept("dev", review.digest()).unwrap();
     worktree.set("local:", "A", "2").unwrap();
@@ -97,7 +101,7 @@ fn at_first_sight_nothing_is_sealed_to_people_the_document_was_not_sealed_to() {
     refused(
         grace.set("local:", "A", "2"),
         ErrorKind::Untrusted,
-        "was never confirmed on this machine",
+        "were never confirmed on this machine",
     );
     let review = grace.folder().review("dev").unwrap();
     let lines = review.lines().join("\n");
@@ -129,11 +133,130 @@ fn a_merge_signs_nothing_in_a_store_that_was_never_seen() {
         let folder = planted.folder();
         folder.merge("dev", None, &ours, &theirs, &mut ours_counts)
     };
-    let words = "never seen on this machine";
+    let words = "nobody has looked into this folder's store";
     refused(merge(), ErrorKind::Untrusted, words);
     // Its people are shown before anything is signed there.
     let review = planted.folder().review("dev").unwrap();
     assert!(review.lines()[0].contains("eve"), "{review:?}");
     planted.folder().accept("dev", review.digest()).unwrap();
     assert!(merge().is_ok());
+}
+
+#[test]
+fn a_folder_that_was_looked_into_knows_its_people_by_itself() {
+    let (ada, mallory) = (Person::founder(), Person::new());
+    ada.set("local:", "A", "1").unwrap();
+    let clone = ada.elsewhere();
+    clone.pull(&ada);
+    assert!(clone.get("local:", "A").is_ok());
+    // A store of his own, with an id of its own, is put in its place.
+    mallory
+        .folder()
+        .init("mallory", Some(&ada.identity.recipient()))
+        .unwrap();
+    mallory.set("local:", "A", "planted").unwrap();
+    clone.pull(&mallory);
+    refused(
+        clone.get("local:", "A"),
+        ErrorKind::Untrusted,
+        "a document of another store",
+    );
+    let review = clone.folder().review("dev").unwrap();
+    let lines = review.lines().join("\n");
+    assert!(
+        lines.contains("the id of the store is another one") && lines.contains("new: mallory"),
+        "{lines}"
+    );
+    // A list with another id is no way around it, with or without a document that could show it.
+    clone.pull(&ada);
+    let list = std::fs::read_to_string(mallory.file("recipients.toml")).unwrap();
+    std::fs::write(clone.file("recipients.toml"), list).unwrap();
+    for name in ["dev", "staging"] {
+        let review = clone.folder().review(name);
+        assert!(review.is_err() || review.unwrap().is_empty());
+    }
+    refused(
+        clone.set("local:staging", "B", "2"),
+        ErrorKind::Untrusted,
+        "recipients.toml has changed",
+    );
+    clone.pull(&ada);
+    assert_eq!(clone.get("local:", "A").unwrap().as_deref(), Some("1"));
+}
+
+#[test]
+fn a_document_of_another_team_that_took_the_id_is_doubted() {
+    let (ada, eve) = (Person::founder(), Person::new());
+    ada.set("local:", "A", "1").unwrap();
+    eve.forge(&ada, "eve");
+    add_by_hand(&eve, &ada, "ada");
+    let review = eve.folder().review("dev").unwrap();
+    eve.folder().accept("dev", review.digest()).unwrap();
+    eve.set("local:", "A", "evil").unwrap();
+    // Ada joins that team, which says whose id it has, and writes there.
+    let other = ada.elsewhere();
+    other.pull(&eve);
+    let review = other.folder().review("dev").unwrap();
+    assert!(
+        review.lines()[0].starts_with("it says it is the store of "),
+        "{review:?}"
+    );
+    other.folder().accept("dev", review.digest()).unwrap();
+    other.set("local:", "B", "2").unwrap();
+    std::fs::write(ada.file("dev.age"), other.sealed()).unwrap();
+    refused(
+        ada.get("local:", "A"),
+        ErrorKind::Untrusted,
+        "sealed to other people than those you confirmed",
+    );
+}
+
+#[test]
+fn at_first_sight_a_name_without_a_document_confirms_nobody() {
+    let (ada, grace, eve) = (Person::founder(), Person::new(), Person::new());
+    ada.folder().add(&grace.member("grace", &["*"])).unwrap();
+    ada.set("local:", "A", "1").unwrap();
+    grace.pull(&ada);
+    add_by_hand(&grace, &eve, "eve");
+    refused(
+        grace.set("local:staging", "B", "2"),
+        ErrorKind::Untrusted,
+        "there is no staging.age yet",
+    );
+    // Nor do those of another environment, whom its document says nothing of.
+    let list = std::fs::read_to_string(grace.file("recipients.toml")).unwrap();
+    let (rest, last) = list.rsplit_once("[\"*\"]").unwrap();
+    let list = format!("{rest}[\"staging\"]{last}");
+    std::fs::write(grace.file("recipients.toml"), list).unwrap();
+    for value in ["2", "3"] {
+        grace.set("local:", "A", value).unwrap();
+    }
+    refused(
+        grace.set("local:staging", "B", "2"),
+        ErrorKind::Untrusted,
+        "were never confirmed on this machine",
+    );
+}
+
+#[test]
+fn what_is_old_in_one_folder_does_not_become_new_by_a_merge_in_another() {
+    let ada = Person::founder();
+    ada.set("local:", "A", "old").unwrap();
+    let ancestor = ada.sealed();
+    ada.set("local:", "B", "1").unwrap();
+    let one = ada.sealed();
+    for value in ["2", "3", "4", "5"] {
+        ada.set("local:", "B", value).unwrap();
+    }
+    let other = ada.sealed();
+    ada.set("local:", "A", "rotated").unwrap();
+    let copy = ada.elsewhere();
+    copy.pull(&ada);
+    std::fs::write(copy.file("dev.age"), &one).unwrap();
+    assert!(copy.get("local:", "A").is_ok());
+    let mut theirs_count = |_: &Name, _: &Sides<'_>| Pick::Theirs;
+    let folder = copy.folder();
+    let merged = folder.merge("dev", Some(&ancestor), &one, &other, &mut theirs_count);
+    std::fs::write(ada.file("dev.age"), merged.unwrap().bytes).unwrap();
+    refused(ada.get("local:", "A"), ErrorKind::Untrusted, "older than");
 }

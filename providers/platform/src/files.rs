@@ -89,6 +89,12 @@ pub fn stamp(path: &Path) -> Result<Option<String>> {
     }
 }
 
+/// How many names the file has (hard links), a link at the end of the path followed; 0 if there is none.
+/// [`update`] replaces a file under one of them: the others keep the old content.
+pub fn names(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.nlink())
+}
+
 /// Makes a folder that only its owner can enter, and those above it that are missing.
 ///
 /// # Errors
@@ -107,12 +113,15 @@ pub fn private_folder(path: &Path) -> Result<()> {
 ///
 /// Owner, group, mode, extended attributes and access control lists of an old file are kept. A
 /// link at the end of the path is followed once, to a regular file that has the link's owner, and
-/// only in a folder that nobody else can write to; then the file it names is the one replaced.
+/// only in a folder that nobody else can write to; then the file it names is the one replaced. Other
+/// names of the file (hard links) keep the old content.
+///
+/// A file whose mode lets nobody write it is read-only by somebody's will: it stays as it is, for root too.
 ///
 /// # Errors
 /// What `edit` answers; `Unavailable` if the lock is held longer than [`Options::lock_wait`];
-/// `Conflict` if others save faster than we can; `PermissionDenied` where the file, or its owner
-/// and attributes, may not be written; `InvalidConfig` as for [`read`] and for a file that is a
+/// `Conflict` if others save faster than we can; `PermissionDenied` where the file is read-only, or it, or
+/// its owner and attributes, may not be written; `InvalidConfig` as for [`read`] and for a file that is a
 /// mount point of its own; `Unexpected` for a full or read-only disk. The file is then unchanged.
 pub fn update<T>(
     path: &Path,
@@ -163,6 +172,9 @@ pub fn update<T>(
         let done = match (wanted, before) {
             (Edit::Keep, _) | (Edit::Remove, None) => true,
             (Edit::Replace(new), Some(before)) if *new == *before.bytes => true,
+            (Edit::Replace(_) | Edit::Remove, Some(before)) if before.mode & 0o222 == 0 => {
+                return Err(read_only(&path, before.mode));
+            }
             (Edit::Replace(new), Some(before)) => target.replace(&new, &before, old.as_ref())?,
             (Edit::Replace(new), None) => target.create(&new)?,
             (Edit::Remove, Some(before)) => target.remove(&before)?,
@@ -412,6 +424,16 @@ fn target(link: &Path) -> Result<PathBuf> {
 
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidConfig, message)
+}
+
+/// A rename would replace it all the same: that the folder can be written is not what its mode says.
+fn read_only(path: &Path, mode: u32) -> Error {
+    let path = path.display();
+    Error::new(
+        ErrorKind::PermissionDenied,
+        format!("{path} is read-only (mode {:03o})", mode & 0o777),
+    )
+    .with_hint(format!("if it is to be changed: chmod u+w {path}"))
 }
 
 fn too_large(path: &Path) -> Error {

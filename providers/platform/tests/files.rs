@@ -412,3 +412,41 @@ fn somebodys_save_that_a_killed_run_had_displaced_is_never_thrown_away() {
     std::fs::remove_file(&displaced).unwrap();
     replace(&path, "next").unwrap();
 }
+
+#[test]
+fn a_file_that_nobody_may_write_is_not_replaced_by_a_rename_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    std::fs::write(&path, "1").unwrap();
+    for mode in [0o400, 0o444, 0o440] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let removed = files::update(&path, &Options::default(), |_| Ok((Edit::Remove, ())));
+        for error in [replace(&path, "2").unwrap_err(), removed.unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{mode:o}");
+            assert!(error.message().contains("read-only (mode 4"), "{error}");
+            let hint = format!("if it is to be changed: chmod u+w {}", path.display());
+            assert_eq!(error.hint(), Some(&*hint));
+        }
+        // What changes nothing is no write.
+        replace(&path, "1").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1");
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, mode);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    replace(&path, "2").unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "2");
+}
+
+#[test]
+fn other_names_of_a_file_are_counted_and_keep_the_old_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, other] = ["a", "b"].map(|name| folder.path().join(name));
+    assert_eq!(files::names(&path), 0);
+    std::fs::write(&path, "1").unwrap();
+    std::fs::hard_link(&path, &other).unwrap();
+    assert_eq!((files::names(&path), files::names(&other)), (2, 2));
+    replace(&path, "2").unwrap();
+    assert_eq!((files::names(&path), files::names(&other)), (1, 1));
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "1");
+}

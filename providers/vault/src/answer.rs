@@ -33,6 +33,38 @@ impl Answer {
             .with_hint("does the address lead to the server itself, or to a page before it?")
     }
 
+    /// What a change came to, read as JSON.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown`: something other than the server may have answered, and the change be made.
+    pub(crate) fn made<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        serde_json::from_slice(&self.body).map_err(|_| self.unclear())
+    }
+
+    /// That a change was made of which there is nothing to say but warnings.
+    ///
+    /// # Errors
+    /// As [`Answer::made`].
+    pub(crate) fn done(&self) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Told {
+            // Every answer of the servers has it.
+            #[serde(rename = "request_id")]
+            _request_id: String,
+        }
+        if self.status == 204 && self.body.is_empty() {
+            return Ok(());
+        }
+        self.made::<Told>().map(drop)
+    }
+
+    /// The error of a success that no Vault gives.
+    pub(crate) fn unclear(&self) -> Error {
+        let what = "the answer to a change is not what Vault or OpenBao answers";
+        Error::new(ErrorKind::OutcomeUnknown, what)
+            .with_hint("does the address lead to the server itself, or to a proxy before it?")
+    }
+
     /// 404 without a word: nothing is there. A mount, namespace or path that the server does not know is
     /// answered by a message.
     pub(crate) fn is_absence(&self) -> bool {
@@ -186,6 +218,29 @@ mod tests {
         let error = answer(400, body).refusal(Sent::Write);
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.hint().unwrap().contains("layout=each"));
+    }
+
+    #[test]
+    fn a_change_is_done_where_the_server_says_so_and_nobody_else() {
+        let warned = r#"{"request_id":"1f","data":null,"warnings":["an old client"]}"#;
+        for (status, body, is_done) in [
+            (204, "", true),
+            (200, warned, true),
+            (200, "", false),
+            (200, "{}", false),
+            (200, &warned[..20], false),
+            (200, "<html>canary</html>", false),
+            (204, "canary", false),
+        ] {
+            match answer(status, body).done() {
+                Ok(()) => assert!(is_done, "{status} {body}"),
+                Err(error) => {
+                    assert!(!is_done, "{status} {body}");
+                    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+                    assert!(!format!("{error:?}").contains("canary"));
+                }
+            }
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Dynamic {
             .session
             .succeed(cx, Raw::get(self.role.path.clone()), Sent::Write)
             .await?;
-        let issued: Issued<'_> = answer.json()?;
+        let issued: Issued<'_> = answer.made()?;
         match self.named(&issued) {
             Ok(items) => Ok(Leased {
                 lease: issued.lease(),

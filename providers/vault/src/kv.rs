@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use rustify::endpoint::Endpoint;
 use secrets_api::{Ctx, Error, ErrorKind, Meta, Result, Timestamp, Zeroizing};
 use secrets_net::{Document, Sent, spread};
 use serde::Deserialize;
@@ -305,7 +306,7 @@ impl Kv {
             } else {
                 Raw::post(self.at("", path), json)
             };
-            self.session.succeed(cx, request, Sent::Write).await?;
+            self.change(cx, request).await?;
             return Ok(0);
         }
         let tail = format!(",\"options\":{{\"cas\":{}}}}}", seen.version());
@@ -319,10 +320,15 @@ impl Kv {
         struct Made {
             version: u64,
         }
-        let body: Envelope<Made> = answer.json()?;
-        body.data
-            .map(|made| made.version)
-            .ok_or_else(|| self.other_version())
+        let body: Envelope<Made> = answer.made()?;
+        let made = body.data.ok_or_else(|| answer.unclear())?;
+        Ok(made.version)
+    }
+
+    /// A change of which there is nothing to learn but that it was made.
+    async fn change<E: Endpoint>(&self, cx: &Ctx, request: E) -> Result<()> {
+        let answer = self.session.succeed(cx, request, Sent::Write).await?;
+        answer.done()
     }
 
     /// Whether a write can say, unseen, that nothing is there: the engine compares, and is the one it was
@@ -485,10 +491,7 @@ impl Kv {
             path: path.to_owned(),
             versions: vec![version],
         };
-        self.session
-            .succeed(cx, request, Sent::Write)
-            .await
-            .map(drop)
+        self.change(cx, request).await
     }
 
     /// Takes the deletion of one version back.
@@ -498,10 +501,7 @@ impl Kv {
             path: path.to_owned(),
             versions: vec![version],
         };
-        self.session
-            .succeed(cx, request, Sent::Write)
-            .await
-            .map(drop)
+        self.change(cx, request).await
     }
 
     /// Destroys versions for good.
@@ -511,18 +511,12 @@ impl Kv {
             path: path.to_owned(),
             versions,
         };
-        self.session
-            .succeed(cx, request, Sent::Write)
-            .await
-            .map(drop)
+        self.change(cx, request).await
     }
 
     /// Removes a path of version 1.
     pub(crate) async fn remove(&self, cx: &Ctx, path: &str) -> Result<()> {
-        self.session
-            .succeed(cx, Raw::delete(self.at("", path)), Sent::Write)
-            .await
-            .map(drop)
+        self.change(cx, Raw::delete(self.at("", path))).await
     }
 
     /// A path below that of the store.

@@ -68,6 +68,17 @@ fn unchanged_in_both_is_nothing() {
     assert_eq!(action, None);
 }
 
+/// So that what went from a layer is told from what went with it.
+#[test]
+fn unchanged_in_both_and_supplied_by_another_layer_is_agreed_on_anew() {
+    for layer in [None, Some(1)] {
+        let mut memory = agreement(1, THEN, THEN);
+        memory.agreed.as_mut().unwrap().layers.left = layer;
+        let action = decide_by(&memory, &untouched(), &untouched(), &rules());
+        assert_eq!(action, Some(Action::Agree));
+    }
+}
+
 #[test]
 fn changed_in_one_and_untouched_in_the_other_is_copied() {
     let action = decide(true, &changed(), &untouched(), &rules());
@@ -287,6 +298,122 @@ fn a_derived_value_that_would_be_written_can_be_left_as_it_is() {
         ..rules()
     };
     assert_eq!(decide(true, &changed(), &derived, &flat), Some(TO_RIGHT));
+}
+
+fn derived(value: u32, refers: &[&str]) -> Seen {
+    match there(value, THEN) {
+        Seen::Present(present) => Seen::Present(Present {
+            derived: true,
+            refers: refers.iter().map(|text| name(text)).collect(),
+            ..present
+        }),
+        other => other,
+    }
+}
+
+/// What is done with `A`, a line of the left side, where the right one has changed the names of `changed`.
+fn waits(lines: &[(&str, Seen)], changed: &[&str], rules: &Rules) -> Action {
+    let (mut base, mut seen) = (Base::new(), Sides::<Observation>::default());
+    for (text, now) in lines {
+        base.insert(name(text), agreement(1, THEN, THEN));
+        seen.left.names.insert(name(text), now.clone());
+        let other = if changed.contains(text) {
+            there(2, LATER)
+        } else {
+            untouched()
+        };
+        seen.right.names.insert(name(text), other);
+    }
+    let plan = plan(&base, &seen, rules, |_| true);
+    plan.steps[0].action.clone()
+}
+
+#[test]
+fn a_line_waits_for_what_it_is_put_together_from_at_any_remove() {
+    let on = Side::Left;
+    let line = ("A", derived(1, &["B"]));
+    let (plain, link) = (("B", untouched()), ("B", derived(1, &["C", "A"])));
+    let two = [line.clone(), plain];
+    let three = [line, link, ("C", untouched())];
+    let waiting = Action::Waiting { on };
+    let conflict = Action::Conflict(Why::Derived(on));
+    assert_eq!(waits(&two, &["A", "B"], &rules()), waiting);
+    assert_eq!(waits(&three, &["A", "B", "C"], &rules()), waiting);
+    // Nothing it depends on is written.
+    assert_eq!(waits(&two, &["A"], &rules()), conflict);
+    let other = [two[0].clone(), two[1].clone(), ("C", untouched())];
+    assert_eq!(waits(&other, &["A", "C"], &rules()), conflict);
+    // What stands in another layer is not what the line says.
+    let mut above = two.clone();
+    if let Seen::Present(present) = &mut above[1].1 {
+        present.layer = 1;
+    }
+    assert_eq!(waits(&above, &["A", "B"], &rules()), conflict);
+    let flat = Rules {
+        flatten: [name("A")].into(),
+        ..rules()
+    };
+    assert_eq!(waits(&two, &["A", "B"], &flat), Action::Change { to: on });
+}
+
+/// A left side of two layers, of which the first has supplied `A` and is not there; the right one has it.
+fn lacking(now: Option<(u32, usize)>, supplied: Option<usize>) -> (Base, Sides<Observation>) {
+    let mut memory = agreement(1, THEN, THEN);
+    memory.agreed.as_mut().unwrap().layers.left = supplied;
+    let mut seen = Sides::<Observation>::default();
+    seen.left.lacking.insert(0, "dotenv:.env".to_owned());
+    seen.left.home = Some(1);
+    if let Some((value, layer)) = now {
+        let Seen::Present(present) = there(value, LATER) else {
+            unreachable!()
+        };
+        let now = Seen::Present(Present { layer, ..present });
+        seen.left.names.insert(name("A"), now);
+    }
+    seen.right.names.insert(name("A"), untouched());
+    ([(name("A"), memory)].into(), seen)
+}
+
+#[test]
+fn what_a_layer_supplied_that_is_not_there_is_not_known_to_be_deleted() {
+    let act = |(base, seen): (Base, Sides<Observation>)| {
+        let plan = plan(&base, &seen, &deleting(), |_| true);
+        plan.steps[0].clone()
+    };
+    for supplied in [Some(0), None] {
+        let step = act(lacking(None, supplied));
+        assert_eq!(step.action, Action::Unknown { on: Side::Left });
+        let Seen::Unknown(why) = step.seen.left else {
+            panic!("{:?}", step.seen)
+        };
+        assert!(why.starts_with("dotenv:.env is not there"), "{why}");
+    }
+    // It went from a layer that is there.
+    let to = Side::Right;
+    assert_eq!(act(lacking(None, Some(1))).action, Action::Delete { to });
+    // A higher layer says what counts, whatever the lower one would say.
+    assert_eq!(act(lacking(Some((2, 1)), Some(0))).action, TO_RIGHT);
+    assert_eq!(act(lacking(Some((1, 1)), Some(0))).action, Action::Agree);
+}
+
+#[test]
+fn a_layer_is_not_made_anew_while_what_went_with_it_is_not_known() {
+    for (home, wanted) in [
+        (0, Action::Unknown { on: Side::Left }),
+        (
+            1,
+            Action::Create {
+                to: Side::Left,
+                first: true,
+            },
+        ),
+    ] {
+        let (base, mut seen) = lacking(None, Some(0));
+        seen.left.home = Some(home);
+        seen.right.names.insert(name("NEW"), untouched());
+        let plan = plan(&base, &seen, &rules(), |_| true);
+        assert_eq!(plan.steps[1].action, wanted);
+    }
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Team {
     fn plan(&self, machine: usize, rules: &Rules) -> Plan {
         let look = |side: Side| Observation {
             names: [(name("A"), self.shelves.of(side).look())].into(),
-            missing: false,
+            ..Observation::default()
         };
         let seen = Sides {
             left: look(Side::Left),
@@ -211,7 +211,7 @@ impl Team {
             }
         }
         if cut == Cut::Nowhere {
-            conclude(base, &step, version_written);
+            conclude(base, &step, version_written, Some(0));
         }
         written
     }

@@ -207,7 +207,7 @@ fn a_ci_job_merges_with_an_identity_from_its_environment_and_no_memory() {
     let merge = || git(&sandbox, "merge --no-edit side").env("SECRETS_IDENTITY", identity.trim());
     merge()
         .ends(1)
-        .says("this store was never seen on this machine");
+        .says("nobody has looked into this folder's store on this machine");
     git(&sandbox, "merge --abort").succeeds();
     // What it trusts at first sight it has to have looked at.
     sandbox

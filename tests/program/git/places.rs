@@ -195,3 +195,23 @@ fn the_program_may_lie_under_a_name_that_a_shell_would_take_apart() {
     std::fs::remove_file(&program).unwrap();
     doctor_asks_for_install(sandbox.secrets("doctor"));
 }
+
+#[test]
+fn the_program_is_called_by_its_name_only_where_the_repository_s_own_is_not_found_first() {
+    let sandbox = repository();
+    std::fs::create_dir(sandbox.home().join("bin")).unwrap();
+    std::os::unix::fs::symlink(SECRETS, sandbox.home().join("bin/secrets")).unwrap();
+    let rest = std::env::var("PATH").unwrap();
+    let bin = sandbox.home().join("bin").display().to_string();
+    for (path, by_name) in [
+        (format!("{bin}:{rest}"), true),
+        (format!(".:{bin}:{rest}"), false),
+        (format!(":{bin}:{rest}"), false),
+        (format!("{bin}:.:{rest}"), true),
+    ] {
+        let install = sandbox.secrets("git install").env("PATH", &path);
+        install.succeeds();
+        let driver = git(&sandbox, "config diff.secrets.textconv").succeeds();
+        assert_eq!(driver.text().starts_with("secrets "), by_name, "{path}");
+    }
+}

@@ -128,7 +128,7 @@ fn what_was_written_after_a_removal_there_is_not_sealed_to_who_was_removed() {
     let error = refused(
         merge(&grace, &ancestor, &ours, &theirs),
         ErrorKind::Untrusted,
-        "theirs: dev.age is not sealed to eve",
+        "eve is in recipients.toml here",
     );
     assert!(error.hint().unwrap().contains("secrets trust"));
     // Git has merged the list of people meanwhile, and she confirms it.
@@ -177,11 +177,8 @@ fn two_branches_that_have_removed_somebody_are_not_sealed_to_them_by_a_list_that
     let review = ada.folder().review("dev").unwrap();
     ada.folder().accept("dev", review.digest()).unwrap();
     for base in [&ancestor, &removal] {
-        refused(
-            merge(&ada, base, &one, &other),
-            ErrorKind::Untrusted,
-            "neither side: dev.age is sealed to eve",
-        );
+        let why = "eve is in recipients.toml here";
+        refused(merge(&ada, base, &one, &other), ErrorKind::Untrusted, why);
     }
 }
 
@@ -206,4 +203,28 @@ fn who_was_added_since_merges_without_the_ancestor_and_says_so() {
     );
     put(&grace, &merged.bytes);
     assert_eq!(grace.get("local:", "A").unwrap().as_deref(), Some("2"));
+}
+
+#[test]
+fn who_was_removed_before_what_both_come_from_is_not_brought_back() {
+    let (ada, eve) = (Person::founder(), Person::new());
+    ada.folder().add(&eve.member("eve", &["dev"])).unwrap();
+    ada.set("local:", "A", "1").unwrap();
+    let (ours, list) = (ada.sealed(), ada.file("recipients.toml"));
+    let before = std::fs::read(&list).unwrap();
+    ada.folder().remove("eve").unwrap();
+    let parent = ada.sealed();
+    ada.set("local:", "A", "rotated").unwrap();
+    let picked = ada.sealed();
+    // The commit after the removal is picked onto a branch where she still is in.
+    std::fs::write(&list, before).unwrap();
+    put(&ada, &ours);
+    let review = ada.folder().review("dev").unwrap();
+    ada.folder().accept("dev", review.digest()).unwrap();
+    let error = refused(
+        merge(&ada, &parent, &ours, &picked),
+        ErrorKind::Untrusted,
+        "eve is in recipients.toml here, and dev.age was sealed anew without them",
+    );
+    assert!(error.hint().unwrap().contains("secrets trust"));
 }

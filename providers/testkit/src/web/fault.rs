@@ -16,6 +16,30 @@ pub enum Harm {
     DropBefore,
     /// The service carries it out and the connection ends before the answer.
     DropAfter,
+    /// The service carries it out and this comes back in place of its answer: a proxy's page.
+    AnswerAfter(Reply),
+    /// The service carries it out and the connection ends in the middle of the answer.
+    CutShort,
+}
+
+impl Harm {
+    /// The ways in which a request is carried out, and said to be, by what cannot be understood.
+    pub fn unreadable() -> Vec<(&'static str, Self)> {
+        let reply = |kind: &str, body: &str| {
+            let reply = Reply {
+                body: body.as_bytes().to_vec(),
+                ..Reply::empty(200)
+            };
+            Self::AnswerAfter(reply.with_header("content-type", kind))
+        };
+        vec![
+            ("cut short", Self::CutShort),
+            ("broken", reply("application/json", "{\"data\": {\"canary")),
+            ("nothing", reply("application/json", "")),
+            ("another's", reply("application/json", "{\"ok\": true}")),
+            ("a page", reply("text/html", "<html>canary</html>")),
+        ]
+    }
 }
 
 type Choice = Box<dyn Fn(&Request) -> bool + Send + Sync>;

@@ -2,11 +2,13 @@
 //! when it is dropped.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -224,19 +226,24 @@ async fn answer(
     shared: &Shared,
     connection: usize,
     request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<Full<Bytes>>, Dropped> {
+) -> Result<hyper::Response<Payload>, Dropped> {
     let now = shared.under_way.fetch_add(1, Ordering::SeqCst) + 1;
     shared.most_under_way.fetch_max(now, Ordering::SeqCst);
     let reply = outcome(shared, connection, request).await;
     shared.under_way.fetch_sub(1, Ordering::SeqCst);
-    reply.map(response)
+    let (reply, is_whole) = reply?;
+    if !is_whole && reply.body.is_empty() {
+        return Err(Dropped);
+    }
+    Ok(response(reply, is_whole))
 }
 
+/// The answer, and whether all of it is to arrive.
 async fn outcome(
     shared: &Shared,
     connection: usize,
     request: hyper::Request<Incoming>,
-) -> Result<Reply, Dropped> {
+) -> Result<(Reply, bool), Dropped> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
     let query = head.uri.query().unwrap_or_default();
@@ -259,15 +266,71 @@ async fn outcome(
     for harm in faults.iter().filter_map(|fault| fault.strike(&request)) {
         match harm {
             Harm::Latency(wait) => tokio::time::sleep(wait).await,
-            Harm::Answer(reply) => return Ok(reply),
+            Harm::Answer(reply) => return Ok((reply, true)),
             Harm::DropBefore => return Err(Dropped),
             Harm::DropAfter => {
                 shared.app.answer(&request);
                 return Err(Dropped);
             }
+            Harm::AnswerAfter(reply) => {
+                shared.app.answer(&request);
+                return Ok((reply, true));
+            }
+            Harm::CutShort => return Ok((shared.app.answer(&request), false)),
         }
     }
-    Ok(shared.app.answer(&request))
+    Ok((shared.app.answer(&request), true))
+}
+
+/// What is sent of an answer's body, where not all of it arrives: the first half, then nothing for one
+/// turn, in which that is sent, then the end of the connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    All,
+    Half,
+    Pause,
+    Drop,
+}
+
+/// An answer's body, of which the client is told the whole length.
+#[derive(Debug)]
+struct Payload {
+    bytes: Bytes,
+    left: Left,
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = Dropped;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
+        match self.left {
+            Left::All if self.bytes.is_empty() => Poll::Ready(None),
+            Left::All => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes))))),
+            Left::Half => {
+                self.left = Left::Pause;
+                let half = self.bytes.len() / 2;
+                Poll::Ready(Some(Ok(Frame::data(self.bytes.split_to(half)))))
+            }
+            Left::Pause => {
+                self.left = Left::Drop;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Left::Drop => Poll::Ready(Some(Err(Dropped))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Left::All && self.bytes.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
 }
 
 /// The pairs of a query or of a form (`application/x-www-form-urlencoded`).
@@ -280,16 +343,20 @@ pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
+fn response(reply: Reply, is_whole: bool) -> hyper::Response<Payload> {
     let mut built = hyper::Response::builder().status(reply.status);
     for (name, value) in &reply.headers {
         built = built.header(name, value);
     }
+    let payload = |bytes, is_whole| Payload {
+        bytes,
+        left: if is_whole { Left::All } else { Left::Half },
+    };
     built
-        .body(Full::new(Bytes::from(reply.body)))
+        .body(payload(Bytes::from(reply.body), is_whole))
         .unwrap_or_else(|_| {
             // A fake that answers with a header that is none: its own test is to notice.
-            let mut broken = hyper::Response::new(Full::default());
+            let mut broken = hyper::Response::new(payload(Bytes::new(), true));
             *broken.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
             broken
         })

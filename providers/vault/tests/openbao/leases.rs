@@ -104,10 +104,14 @@ fn what_is_issued_logs_in_until_its_lease_is_revoked() {
 }
 
 #[test]
-fn an_issue_whose_answer_is_lost_is_unknown_and_never_asked_for_again() {
+fn an_issue_whose_answer_is_lost_or_unreadable_is_unknown_and_never_asked_for_again() {
     let (stage, _postgres) = issuing();
     let store = open(&stage.as_root(), ROLE);
-    for harm in [Harm::DropAfter, Harm::DropBefore] {
+    let unreadable = Harm::unreadable().into_iter().map(|(_, harm)| harm);
+    for harm in [Harm::DropAfter, Harm::DropBefore]
+        .into_iter()
+        .chain(unreadable)
+    {
         stage.relay.forget();
         let fault = Fault::once(harm);
         let issues = |request: &Request| request.path.contains("/creds/");

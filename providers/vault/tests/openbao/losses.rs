@@ -62,6 +62,55 @@ fn a_document_whose_answer_is_lost_may_have_been_written_and_is_sent_once() {
 }
 
 #[test]
+fn a_change_whose_answer_cannot_be_understood_is_unknown_and_never_said_not_to_be_made() {
+    let stage = Stage::start();
+    stage.mount("one", 1);
+    for (n, (what, harm)) in Harm::unreadable().into_iter().enumerate() {
+        // Of a change without an answer nothing can be cut off.
+        let silent = match harm {
+            Harm::CutShort => Harm::DropAfter,
+            _ => harm.clone(),
+        };
+        for (mount, options) in [
+            ("secret", ""),
+            ("secret", "?layout=each"),
+            ("one", "?kv=1"),
+            ("one", "?kv=1&layout=each"),
+        ] {
+            let uri = format!("vault:{mount}/unreadable-{n}-{}{options}", options.len());
+            let store = open(&stage.as_root(), &uri);
+            block_on(async {
+                let unknown = async |part: &'static str, harm: &Harm, op: Op<'_>| {
+                    stage
+                        .relay
+                        .inject(Fault::once(harm.clone()).only(move |request: &Request| {
+                            request.method != "GET" && request.path.contains(part)
+                        }));
+                    let error = change(&*store, "A", op, Precondition::Unguarded)
+                        .await
+                        .unwrap_err();
+                    let case = format!("{uri} {part} {what}: {error}");
+                    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{case}");
+                    assert!(!shown(&error).contains("canary"), "{case}");
+                    stage.relay.heal();
+                };
+                let new = value("new");
+                unknown("unreadable", &harm, Op::Put(&new)).await;
+                assert_eq!(get(&*store, "A").await.unwrap().as_deref(), Some("new"));
+                if options != "?layout=each" {
+                    unknown("unreadable", &harm, Op::Delete).await;
+                    assert_eq!(get(&*store, "A").await.unwrap(), None);
+                    return;
+                }
+                unknown("/delete/", &silent, Op::Delete).await;
+                assert_eq!(get(&*store, "A").await.unwrap(), None);
+                unknown("/undelete/", &silent, Op::Restore).await;
+            });
+        }
+    }
+}
+
+#[test]
 fn a_single_secret_whose_answer_is_lost_is_unknown_by_itself() {
     let stage = Stage::start();
     stage.write("shop/A", &json!({ "value": "a" }));

@@ -6,8 +6,8 @@ use secrets_api::{Error, ErrorKind, Meta, Name, Result, SecretValue, Timestamp, 
 use crate::document::{Kept, State};
 use crate::folder::Folder;
 use crate::identity::Identity;
+use crate::inside::is_plain;
 use crate::open::{self, Trust};
-use crate::provider::is_plain;
 
 /// Most characters shown of a text that anybody can have written.
 const MOST: usize = 64;

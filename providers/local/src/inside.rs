@@ -30,3 +30,13 @@ pub(crate) fn file(root: &Path, name: &str) -> Result<PathBuf> {
     }
     Ok(file)
 }
+
+/// Whether it can be a file's name, and nothing but one.
+pub(crate) fn is_plain(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !name.contains("..")
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}

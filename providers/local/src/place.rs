@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use secrets_api::{Dirs, Error, ErrorKind, Result};
 
-use crate::inside;
+use crate::inside::{self, is_plain};
 use crate::pins::{Pins, Shelf};
-use crate::provider::is_plain;
 use crate::team::{REPLACED, Team};
 
 /// A project's folder, and what this machine remembers of the store in it.

@@ -15,6 +15,7 @@ use secrets_platform::files::{self, Contents, Edit, Options};
 
 use crate::document::{Document, Kept, Operation, State};
 use crate::identity::Identity;
+use crate::inside::is_plain;
 use crate::open::{self, Loaded, Resealing, Trust};
 use crate::pins::{Pins, Seen};
 use crate::place::{self, Place};
@@ -77,22 +78,12 @@ pub fn open(opening: &Opening<'_>) -> Result<Arc<dyn Provider>> {
         Some(_) => return invalid("`history` is the number of versions to keep, from 1 to 100"),
     };
     Ok(Arc::new(Local {
-        location: format!("{SCHEME}:{}", uri.location()),
+        location: format!("{SCHEME}:{name}"),
         name: name.to_owned(),
         place: Place::new(opening.root, opening.dirs),
         identity: Arc::clone(&opening.identity),
         history,
     }))
-}
-
-/// Whether it can be a file's name, and nothing but one.
-pub(crate) fn is_plain(name: &str) -> bool {
-    name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && !name.contains("..")
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 pub(crate) struct Local {

@@ -486,6 +486,17 @@ impl Provider for Local {
                 "none: if the one identity is lost, so are the secrets".into(),
             ));
         }
+        let pins = self.place.pins().map_err(|e| self.at(e))?;
+        if let Some(loaded) = &loaded
+            && pins.members.is_none()
+            && !loaded.vouches_for(&team)
+        {
+            report.problems.push((
+                "the people of recipients.toml were never confirmed on this machine, and have changed since this was sealed"
+                    .into(),
+                Some("compare them with `secrets team list`, then `secrets trust`: until then older documents are not noticed".into()),
+            ));
+        }
         if let Some(loaded) = &loaded
             && !loaded.is_sealed_to(&team)
         {

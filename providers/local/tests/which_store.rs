@@ -7,6 +7,7 @@ mod person;
 use person::{Person, refused};
 use secrets_api::{ErrorKind, Name};
 use secrets_local::{Pick, Sides};
+use secrets_testkit::block_on;
 
 /// Adds somebody to the list as whoever can push does: by hand, with nothing sealed anew.
 fn add_by_hand(at: &Person, new: &Person, name: &str) {
@@ -231,6 +232,10 @@ fn at_first_sight_a_name_without_a_document_confirms_nobody() {
     for value in ["2", "3"] {
         grace.set("local:", "A", value).unwrap();
     }
+    let report = block_on(grace.store("local:").inspect(&person::cx())).unwrap();
+    let told = report.problems.iter();
+    let told = told.filter(|(what, _)| what.contains("never confirmed on this machine"));
+    assert_eq!(told.count(), 1);
     refused(
         grace.set("local:staging", "B", "2"),
         ErrorKind::Untrusted,

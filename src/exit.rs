@@ -42,7 +42,7 @@ impl Exit {
         (Self::Failed, "failed"),
         (
             Self::Usage,
-            "wrong usage: the command line, the manifest or a store's address",
+            "wrong usage: the command line, the manifest or a store's address; a question that nobody is there to answer (`--yes`)",
         ),
         (Self::NotFound, "not found, or a required secret is missing"),
         (

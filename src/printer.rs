@@ -21,6 +21,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 const DONE: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
+const CLASH: Style = AnsiColor::Red.on_default().bold();
 const HEADER: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
@@ -65,6 +66,8 @@ pub enum Mark {
     Removed,
     /// Other than before.
     Changed,
+    /// In conflict.
+    Clash,
     /// As before.
     Same,
     /// A heading.
@@ -288,6 +291,7 @@ impl Printer {
             Mark::Added => paint(self.err_color, DONE, &format!("+{text}")),
             Mark::Removed => paint(self.err_color, REMOVED, &format!("-{text}")),
             Mark::Changed => paint(self.err_color, WARNING, &format!("~{text}")),
+            Mark::Clash => paint(self.err_color, CLASH, &format!("!{text}")),
             Mark::Same => format!(" {text}"),
             Mark::Heading => paint(self.err_color, HEADER, &text),
         });
@@ -473,6 +477,7 @@ fn stepped(color: bool, mark: Mark, sign: char, text: &str) -> String {
         Mark::Added => paint(color, DONE, &line),
         Mark::Removed => paint(color, REMOVED, &line),
         Mark::Changed => paint(color, WARNING, &line),
+        Mark::Clash => paint(color, CLASH, &line),
         Mark::Same => line,
         Mark::Heading => paint(color, HEADER, &line),
     }

@@ -145,6 +145,9 @@ pub struct Settings {
     pub layers: Vec<LayerSpec>,
     /// Whether a person, or `SECRETS_TRUST`, has accepted what the manifest reaches.
     pub trusted: bool,
+    /// Whether the layers were typed on the command line: the environment is then the one in use, and says
+    /// nothing of them.
+    pub typed: bool,
     /// Names that can take a process over and were allowed by a person.
     pub allowed_names: Vec<String>,
 }
@@ -296,6 +299,7 @@ impl Settings {
             environment,
             layers,
             trusted,
+            typed: whence == Whence::Typed,
             allowed_names,
         })
     }

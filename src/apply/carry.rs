@@ -51,6 +51,25 @@ pub struct Outcome {
     pub fate: Fate,
 }
 
+impl Outcome {
+    /// Whether somebody else has written meanwhile.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.fate, Fate::Conflict(_))
+    }
+
+    /// What became of a write.
+    pub(super) fn of(work: &Work, link: &Link, write: &Write, fate: Fate) -> Self {
+        let layers = &work.party(link, write.to).stack.layers;
+        Self {
+            name: write.name.clone(),
+            to: write.to,
+            store: layers[write.layer].label.clone(),
+            removal: write.value.is_none(),
+            fate,
+        }
+    }
+}
+
 /// Notes what is about to be written. A document or layer that is made and was not there: what was
 /// remembered of its names would soon look like deletions of all that is not written now.
 ///
@@ -78,7 +97,12 @@ pub(super) fn announce(work: &Work, link: &mut Link, writes: &[Write]) -> Result
         })
     };
     let base = link.kept.base().iter();
-    let gone = base.filter(|(name, memory)| goes(name, memory));
+    // Where all was gone, what is written now would make the rest look deleted one by one.
+    let emptied = |name: &Name| {
+        let mut sides = writes.iter().map(|write| write.to);
+        sides.any(|to| link.plan.emptied.of(to).contains(name))
+    };
+    let gone = base.filter(|(name, memory)| goes(name, memory) || emptied(name));
     let forgotten: Vec<_> = gone.map(|(name, _)| (name.clone(), None)).collect();
     let forgotten = forgotten.into_iter();
     let intents = writes
@@ -169,7 +193,7 @@ async fn one_layer(
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-fn unanswered(party: &Party, layer: usize, write: &Write) -> Error {
+pub(super) fn unanswered(party: &Party, layer: usize, write: &Write) -> Error {
     let message = format!("the store did not answer for {}", write.name);
     Error::new(ErrorKind::OutcomeUnknown, message).at_store(&party.stack.layers[layer].label)
 }
@@ -204,34 +228,25 @@ pub(super) fn conclude(
     let mut notes = agreements(link);
     let mut outcomes = Vec::with_capacity(writes.len());
     for (write, answer) in writes.into_iter().zip(answers) {
-        let store = work.party(link, write.to).stack.layers[write.layer]
-            .label
-            .clone();
-        let (name, to) = (write.name.clone(), write.to);
-        let removal = write.value.is_none();
-        let fate = match answer {
+        let name = write.name.clone();
+        let mut outcome = Outcome::of(work, link, &write, Fate::Done);
+        outcome.fate = match answer {
             Ok(version) => {
-                notes.push((name.clone(), agreed(write, version)));
+                notes.push((name, agreed(write, version)));
                 Fate::Done
             }
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                notes.push((name.clone(), some(write.before)));
+                notes.push((name, some(write.before)));
                 Fate::Conflict(error.into())
             }
             // The note that it was about to be made stays.
             Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Fate::Unknown(error.into()),
             Err(error) => {
-                notes.push((name.clone(), some(write.before)));
+                notes.push((name, some(write.before)));
                 Fate::Failed(error.into())
             }
         };
-        outcomes.push(Outcome {
-            name,
-            to,
-            store,
-            removal,
-            fate,
-        });
+        outcomes.push(outcome);
     }
     (outcomes, link.kept.note(notes).map_err(Failure::from))
 }

@@ -48,6 +48,16 @@ async fn look_at(work: &mut Work, cx: &Ctx, wanted: &BTreeSet<usize>) {
             }
         }
     }
+    for link in &mut links {
+        let owners = |n: usize| {
+            let seen = work.observed[n].as_ref();
+            seen.map(|seen| seen.owners.clone()).unwrap_or_default()
+        };
+        link.kept.meet(Sides {
+            left: owners(link.sides.left),
+            right: owners(link.sides.right),
+        });
+    }
     for link in links.iter_mut().filter(|link| link.failed.is_none()) {
         if let Err((side, failure)) = graves(work, link, cx).await {
             link.failed = Some((side, failure));
@@ -149,10 +159,12 @@ async fn graves(
         else {
             continue;
         };
+        let is_empty = here.held.is_empty() && here.unknown.is_empty();
         let unknown_here = |name: &&Name| !here.has(name) && work.chosen.holds(name);
         let agreed = |name: &&Name| {
             let memory = link.kept.base().get(*name);
-            !here.missing && memory.is_some_and(|memory| memory.agreed.is_some())
+            // Of one that was emptied it counts whether it remembers deletions.
+            !here.missing && !is_empty && memory.is_some_and(|memory| memory.agreed.is_some())
         };
         let names: Vec<Name> = there
             .held

@@ -6,6 +6,7 @@
 //! | `observe` | what is in the stores, values and all |
 //! | `look` | observes all parties, asks about deletions and doubts, plans |
 //! | `prepare` | from a plan to writes: which layer, in which form, guarded by what; refusals before the first write |
+//! | `unguarded` | a second look, right before the write, where no store guards it |
 //! | `keep` | values that are about to be replaced where no history keeps them |
 //! | `carry` | the writes themselves, noted before and after |
 //! | `run` | round after round until nobody has written meanwhile and nothing follows |
@@ -21,6 +22,7 @@ mod look;
 mod observe;
 mod prepare;
 mod run;
+mod unguarded;
 
 use crate::plan::{Plan, Rules, Side, Sides};
 use crate::settings::Settings;

@@ -12,7 +12,7 @@ use crate::exit::{Failure, Result};
 use crate::plan::{Observation, Present, Seen};
 
 /// Of how many names a store is asked in one call whether they were deleted.
-const ASKED_AT_ONCE: usize = 160;
+pub(super) const ASKED_AT_ONCE: usize = 160;
 
 /// A value, what is known of it, and the layer that supplies it.
 #[derive(Debug)]
@@ -84,10 +84,14 @@ pub struct Observed {
     pub missing: bool,
     /// The layers that are not there, by their places, with what they are called.
     pub lacking: BTreeMap<usize, String>,
+    /// Whose the layers are, by their places, as far as their stores say.
+    pub owners: BTreeMap<usize, String>,
     /// The layer that new names go to, if any can be written.
     home: Option<usize>,
     /// The layers that have to be asked by name about what they remember as deleted.
     silent: Vec<usize>,
+    /// The layers that hold a name, readable or not, lowest first.
+    holders: BTreeMap<Name, Vec<usize>>,
 }
 
 /// Looks at a party.
@@ -105,6 +109,8 @@ pub async fn observe(party: &Party, cx: &Ctx) -> Result<Observed> {
     for (layer, snapshot) in join_all(reads).await.into_iter().enumerate() {
         let snapshot = snapshot?;
         seen.missing &= snapshot.missing;
+        seen.owners
+            .extend(snapshot.owner.map(|owner| (layer, owner)));
         if snapshot.missing {
             seen.lacking.insert(layer, layers[layer].label.clone());
         }
@@ -134,8 +140,12 @@ impl Observed {
             Ok(Lookup::Found(stored)) => stored,
             Ok(Lookup::Deleted { .. }) => return self.deleted.push(name),
             Ok(Lookup::Absent) => return,
-            Err(error) => return self.not_read(name, error.into()),
+            Err(error) => {
+                self.holds(&name, layer);
+                return self.not_read(name, error.into());
+            }
         };
+        self.holds(&name, layer);
         match party.stack.decode(layer, &party.settings, &name, stored) {
             Ok(stored) => {
                 self.unknown.remove(&name);
@@ -149,6 +159,19 @@ impl Observed {
             }
             Err(failure) => self.not_read(name, failure),
         }
+    }
+
+    fn holds(&mut self, name: &Name, layer: usize) {
+        self.holders.entry(name.clone()).or_default().push(layer);
+    }
+
+    /// The layers below the supplying one that hold a name too, the one that would supply it next first.
+    pub fn covers(&self, name: &Name) -> impl Iterator<Item = usize> {
+        let supplier = self.held.get(name).map(|held| held.layer);
+        let holders = self.holders.get(name).into_iter().flatten().rev();
+        holders
+            .copied()
+            .filter(move |layer| supplier.is_some_and(|supplier| *layer < supplier))
     }
 
     fn not_read(&mut self, name: Name, failure: Failure) {

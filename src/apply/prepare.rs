@@ -5,9 +5,10 @@ use secrets_api::{Change, Name, Op, Precondition, SecretValue, Version};
 
 use super::look::seen;
 use super::observe::Held;
-use super::{Link, Work};
+use super::{Link, Party, Work};
 use crate::exit::{Exit, Failure, Result};
 use crate::plan::{Action, Fingerprint, Intent, Memory, Side, Step};
+use crate::shell::quoted;
 
 /// One write that is about to be made.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ pub(super) fn prepare(work: &Work, link: &Link) -> Result<Vec<Write>> {
         } else {
             exit
         },
-        format!("{message}; nothing was written"),
+        message,
     )
     .with_hint(hint))
 }
@@ -120,6 +121,23 @@ fn named_by_another(
     Some(Failure::new(Exit::Failed, message).with_hint(hint))
 }
 
+/// Why a name is not to be removed from the layer that supplies it: what a lower one says would be passed
+/// on next, as if it were new.
+fn uncovered(party: &Party, name: &Name, below: usize) -> Failure {
+    let layer = &party.stack.layers[below];
+    let label = &layer.label;
+    let message = format!("{name} cannot be removed alone: it would be {label}'s again");
+    let failure = Failure::new(Exit::Conflict, message);
+    let place = match party.stack.layer_to_remove(name, below) {
+        Ok(_) => format!("--store {}", quoted(label)),
+        Err(_) if layer.spec.inherited => format!("-e {}", quoted(&layer.spec.environment)),
+        Err(_) => return failure,
+    };
+    failure.with_hint(format!(
+        "remove it there first: `secrets unset {name} {place}`"
+    ))
+}
+
 fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
     let (Some(to), Some(target), Some(source)) = (
         step.action.target(),
@@ -139,6 +157,11 @@ fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
         }
         _ => party.stack.layer_for(supplier)?,
     };
+    if matches!(step.action, Action::Delete { .. })
+        && let Some(below) = target.covers(&step.name).next()
+    {
+        return Err(uncovered(party, &step.name, below));
+    }
     let held = source.held.get(&step.name);
     let kept = match (&step.action, held) {
         (Action::Delete { .. }, _) => None,
@@ -156,6 +179,8 @@ fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
         .as_ref()
         .and_then(|_| step.seen.of(to.other()).fingerprint());
     let seen_there = there.filter(|held| held.layer == layer);
+    let emptied = &link.plan.emptied;
+    let emptied = emptied.left.contains(&step.name) || emptied.right.contains(&step.name);
     Ok(Some(Write {
         when: party.stack.guard(layer, seen_there.map(|held| &held.meta)),
         name: step.name.clone(),
@@ -165,8 +190,8 @@ fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
         fingerprint,
         version: held.and_then(Held::state),
         from: held.map(|held| held.layer),
-        // What was remembered of a document that is not there counts no more.
-        before: (!target.missing && !source.missing)
+        // What was remembered of a document that is not there counts no more, nor of one that was emptied.
+        before: (!target.missing && !source.missing && !emptied)
             .then(|| link.kept.base().get(&step.name).cloned())
             .flatten()
             .unwrap_or_default(),

@@ -2,14 +2,16 @@
 //! something follows from what was written.
 
 use futures_util::future::join_all;
-use secrets_api::{Ctx, OperationId};
+use secrets_api::Ctx;
 
-use super::carry::{self, Fate};
+use super::carry::{self, Fate, Outcome};
 use super::keep::{check_kept, keep};
 use super::look::{look, plan_all, seen};
 use super::prepare::{Write, prepare};
+use super::unguarded::unmoved;
 use super::{Link, Work};
 use crate::exit::{Exit, Failure, Result};
+use crate::plan::{Direction, Side};
 
 /// How often it is looked and planned at most, because others write or lines follow.
 const ROUNDS: usize = 6;
@@ -56,12 +58,16 @@ struct After {
 /// Looks, plans, has it decided and writes, until nobody has written meanwhile and nothing follows from what
 /// was written. What became of each write is in the links. Says whether anything was to be done at all.
 ///
+/// Each look, and what is written after it, has as long as `cx` leaves when this begins: a person may take
+/// their time over a plan.
+///
 /// # Errors
 /// What the desk answers, and all that is known to fail before the first write; `Partly` where lines that are
 /// put together from others never come to rest.
 pub async fn run(work: &mut Work, cx: &Ctx, desk: &mut dyn Desk) -> Result<bool> {
+    let time = cx.remaining();
     for round in 0..ROUNDS {
-        look(work, cx).await;
+        look(work, &Ctx::within(time)).await;
         loop {
             match desk.decide(work, round)? {
                 Verdict::Go => break,
@@ -69,7 +75,8 @@ pub async fn run(work: &mut Work, cx: &Ctx, desk: &mut dyn Desk) -> Result<bool>
                 Verdict::Stop => return Ok(false),
             }
         }
-        let after = write(work, cx, desk).await?;
+        // A new operation each round: a store that remembers what it did would take the same for done.
+        let after = write(work, &Ctx::within(time), desk).await?;
         work.following = after.follows && !after.others;
         match after {
             After {
@@ -82,8 +89,7 @@ pub async fn run(work: &mut Work, cx: &Ctx, desk: &mut dyn Desk) -> Result<bool>
         }
         // What met somebody else's write is tried again, and told once.
         for link in &mut work.links {
-            link.outcomes
-                .retain(|outcome| !matches!(outcome.fate, Fate::Conflict(_)));
+            link.outcomes.retain(|outcome| !outcome.is_conflict());
         }
     }
     Ok(true)
@@ -106,7 +112,7 @@ fn restless() -> Failure {
 pub fn check(work: &mut Work) -> Result<()> {
     let mut links = std::mem::take(&mut work.links);
     let checked = links.iter_mut().try_for_each(|link| {
-        let writes = prepare(work, link)?;
+        let writes = prepare(work, link).map_err(unwritten)?;
         check_kept(work, link, &writes)?;
         link.prepared = Some(writes);
         Ok(())
@@ -115,13 +121,14 @@ pub fn check(work: &mut Work) -> Result<()> {
     checked
 }
 
+/// The same failure, of a run that has written nothing.
+fn unwritten(failure: Failure) -> Failure {
+    let message = format!("{}; nothing was written", failure.message);
+    Failure { message, ..failure }
+}
+
 /// Writes all links at once.
 async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<After> {
-    // A new operation each round: a store that remembers what it did would take the same for done.
-    let cx = &Ctx {
-        operation: OperationId::random(),
-        ..*cx
-    };
     let mut links = std::mem::take(&mut work.links);
     let written = write_links(work, &mut links, cx, desk).await;
     work.links = links;
@@ -130,15 +137,33 @@ async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<After> {
 
 async fn write_links(work: &Work, links: &mut [Link], cx: &Ctx, desk: &dyn Desk) -> Result<After> {
     let mut prepared: Vec<Vec<Write>> = Vec::with_capacity(links.len());
+    let mut after = After::default();
+    let is_only = links.len() == 1;
     for link in links.iter_mut() {
-        prepared.push(match link.prepared.take() {
-            Some(writes) => writes,
-            None => prepare(work, link)?,
+        let checked = link.prepared.take();
+        let is_checked = checked.is_some();
+        let ready = match checked.map_or_else(|| prepare(work, link), Ok) {
+            Ok(writes) => writes,
+            Err(failure) if link.rules.direction == Direction::Both => {
+                return Err(unwritten(failure));
+            }
+            // Nobody had it checked before the first write: what one mirror cannot take keeps no other from it.
+            Err(failure) => {
+                prepared.push(fail(link, failure));
+                continue;
+            }
+        };
+        let (ready, moved) = unmoved(work, link, cx, ready).await;
+        after.others |= moved.iter().any(Outcome::is_conflict);
+        link.outcomes.extend(moved);
+        prepared.push(match keep(work, link, cx, &ready).await {
+            Ok(kept_by) => {
+                link.kept_by.extend(kept_by);
+                ready
+            }
+            Err(failure) if is_checked || is_only => return Err(failure),
+            Err(failure) => fail(link, failure),
         });
-    }
-    for (link, writes) in links.iter_mut().zip(&prepared) {
-        let kept_by = keep(work, link, cx, writes).await?;
-        link.kept_by.extend(kept_by);
     }
     for (link, writes) in links.iter_mut().zip(&prepared) {
         carry::announce(work, link, writes)?;
@@ -150,13 +175,12 @@ async fn write_links(work: &Work, links: &mut [Link], cx: &Ctx, desk: &dyn Desk)
         .map(|(link, writes)| carry::carry(work, link, cx, writes, &*progress));
     let answers = join_all(made).await;
     drop(progress);
-    let mut after = After::default();
     let mut failure = None;
     for ((link, writes), answers) in links.iter_mut().zip(prepared).zip(answers) {
         let followed: Vec<bool> = writes.iter().map(|w| is_followed(work, link, w)).collect();
         let (outcomes, noted) = carry::conclude(work, link, writes, answers);
         for (outcome, followed) in outcomes.iter().zip(followed) {
-            after.others |= matches!(outcome.fate, Fate::Conflict(_));
+            after.others |= outcome.is_conflict();
             after.follows |= followed && matches!(outcome.fate, Fate::Done);
         }
         link.outcomes.extend(outcomes);
@@ -173,6 +197,13 @@ async fn write_links(work: &Work, links: &mut [Link], cx: &Ctx, desk: &dyn Desk)
         }
         None => Ok(after),
     }
+}
+
+/// Leaves a link as it is, for this reason.
+fn fail(link: &mut Link, failure: Failure) -> Vec<Write> {
+    let target = link.plan.writes().find_map(|step| step.action.target());
+    link.failed = Some((target.unwrap_or(Side::Right), failure));
+    Vec::new()
 }
 
 /// Whether lines that are put together from others stand where this is written.

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq as _;
 
-use super::{Keys, Lost, Pair};
+use super::{Keys, Lost, Pair, Remembered};
 use crate::plan::{Agreed, Base, Fingerprint, Intent, Memory, Side, Sides};
 
-/// The format; a greater number is a newer program's.
-const FORMAT: u32 = 2;
-/// The oldest format that is understood: it notes no layers.
+/// The format; a greater number is a newer program's. There never was a 3: one bit turns it into 2.
+const FORMAT: u32 = 4;
+/// The oldest format that is understood: it notes no layers, and the next no owners.
 const OLDEST: u32 = 1;
 
 /// What stands around the rest: enough to know whether it can be read.
@@ -34,6 +34,9 @@ struct Content {
     environment: String,
     stores: [String; 2],
     saved: Timestamp,
+    /// Whose each layer is, of both in the order of `stores`.
+    #[serde(default, skip_serializing_if = "no_owners")]
+    owners: [BTreeMap<usize, String>; 2],
     names: BTreeMap<String, Entry>,
 }
 
@@ -57,6 +60,10 @@ fn is_empty<T>(sides: &[Option<T>; 2]) -> bool {
     sides.iter().all(Option::is_none)
 }
 
+fn no_owners(sides: &[BTreeMap<usize, String>; 2]) -> bool {
+    sides.iter().all(BTreeMap::is_empty)
+}
+
 fn encode(fingerprint: Fingerprint) -> String {
     STANDARD.encode(fingerprint.as_bytes())
 }
@@ -74,14 +81,14 @@ pub(super) fn parse(
     bytes: &[u8],
     pair: &Pair,
     keys: &Keys,
-) -> std::result::Result<(Base, Timestamp), Lost> {
+) -> std::result::Result<(Remembered, Timestamp), Lost> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
     }
     let Format { format } = serde_json::from_slice(bytes).map_err(|_| Lost::Broken)?;
     match format {
-        OLDEST..=FORMAT => {}
+        OLDEST..=2 | FORMAT => {}
         newer if newer > FORMAT => return Err(Lost::Newer),
         _ => return Err(Lost::Broken),
     }
@@ -106,22 +113,35 @@ pub(super) fn parse(
     let base: Option<Base> = entries
         .map(|(name, entry)| Some((Name::new(&name).ok()?, entry.memory(pair.is_swapped())?)))
         .collect();
-    Ok((base.ok_or(Lost::Broken)?, content.saved))
+    let remembered = Remembered {
+        base: base.ok_or(Lost::Broken)?,
+        owners: sides(content.owners, pair.is_swapped()),
+    };
+    Ok((remembered, content.saved))
 }
 
 /// The file's text.
 ///
 /// # Errors
 /// None that can be caused from outside.
-pub(super) fn write(base: &Base, pair: &Pair, keys: &Keys, saved: Timestamp) -> Result<Vec<u8>> {
+pub(super) fn write(
+    remembered: &Remembered,
+    pair: &Pair,
+    keys: &Keys,
+    saved: Timestamp,
+) -> Result<Vec<u8>> {
     let stores = pair.in_order();
     let swapped = pair.is_swapped();
+    let owners = remembered.owners.clone();
+    let owners = if swapped { owners.swapped() } else { owners };
     let content = Content {
         project: pair.project.clone(),
         environment: pair.environment.clone(),
         stores: [stores.left, stores.right],
         saved,
-        names: base
+        owners: [owners.left, owners.right],
+        names: remembered
+            .base
             .iter()
             .map(|(name, memory)| (name.to_string(), Entry::new(memory, swapped)))
             .collect(),

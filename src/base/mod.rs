@@ -11,6 +11,7 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use secrets_api::{Error, ErrorKind, Name, Result};
 use secrets_platform::files;
 use sha2::{Digest as _, Sha256};
 
-use crate::plan::{Base, Memory, Sides};
+use crate::plan::{Base, Memory, Side, Sides};
 
 pub use keys::Keys;
 
@@ -86,6 +87,8 @@ pub enum Lost {
     OtherKey,
     /// It is of other stores or of another project.
     OtherPair,
+    /// It is of stores of the same addresses that another account owns.
+    OtherOwner,
     /// A newer version of the program wrote it.
     Newer,
     /// The user's state cannot be read or written: nothing can be remembered here.
@@ -100,10 +103,23 @@ impl Lost {
             Self::Broken => "what was remembered of these two is damaged",
             Self::OtherKey => "what was remembered of these two was made under another machine key",
             Self::OtherPair => "what was remembered here is of other stores or another project",
+            Self::OtherOwner => {
+                "these are another account's than those that were last synced from here"
+            }
             Self::Newer => "a newer version of secrets has written what was remembered",
             Self::NoState => "nothing can be remembered here: the state folder cannot be written",
         }
     }
+}
+
+/// Whose the layers of each side are, by their places, as far as their stores say.
+pub type Owners = Sides<BTreeMap<usize, String>>;
+
+/// What a file holds.
+#[derive(Debug, Default)]
+struct Remembered {
+    base: Base,
+    owners: Owners,
 }
 
 /// What is remembered of two stores, held under their lock or only looked at.
@@ -113,6 +129,7 @@ pub struct Kept {
     keys: Keys,
     path: PathBuf,
     base: Base,
+    owners: Owners,
     saved: Option<secrets_api::Timestamp>,
     lost: Option<Lost>,
     /// The lock; given back when it is closed, also by a kill.
@@ -128,6 +145,7 @@ impl Kept {
             keys,
             path,
             base: Base::new(),
+            owners: Owners::default(),
             saved: None,
             lost: Some(Lost::First),
             lock: None,
@@ -186,8 +204,9 @@ impl Kept {
             Err(_) => Err(Lost::NoState),
         };
         match found {
-            Ok((base, saved)) => {
-                self.base = base;
+            Ok((remembered, saved)) => {
+                self.base = remembered.base;
+                self.owners = remembered.owners;
                 self.saved = Some(saved);
                 self.lost = None;
             }
@@ -196,6 +215,25 @@ impl Kept {
                 self.lost = Some(lost);
             }
         }
+    }
+
+    /// Takes note of whose the stores are that were looked at: what is remembered of another owner's counts
+    /// for nothing, and is forgotten with the next note.
+    pub fn meet(&mut self, now: Owners) {
+        let is_other = |side: Side| {
+            let mut now = now.of(side).iter();
+            now.any(|(layer, owner)| {
+                let then = self.owners.of(side).get(layer);
+                then.is_some_and(|then| then != owner)
+            })
+        };
+        if Side::BOTH.into_iter().any(is_other) {
+            self.base.clear();
+            self.owners = Owners::default();
+            self.lost = Some(Lost::OtherOwner);
+        }
+        self.owners.left.extend(now.left);
+        self.owners.right.extend(now.right);
     }
 
     /// What is remembered; empty where nothing is.
@@ -235,13 +273,17 @@ impl Kept {
             };
         }
         let saved = secrets_api::Timestamp::now();
-        let text = file::write(&base, &self.pair, &self.keys, saved)?;
+        let remembered = Remembered {
+            base,
+            owners: self.owners.clone(),
+        };
+        let text = file::write(&remembered, &self.pair, &self.keys, saved)?;
         let options = files::Options::default();
         files::update(&self.path, &options, |_| {
             let bytes = secrets_api::Zeroizing::new(text.clone());
             Ok((files::Edit::Replace(bytes), ()))
         })?;
-        self.base = base;
+        self.base = remembered.base;
         self.saved = Some(saved);
         self.lost = None;
         Ok(())

@@ -121,7 +121,7 @@ async fn kept() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn parse(bytes: &[u8]) -> std::result::Result<Base, Lost> {
-    file::parse(bytes, &here(), &keys()).map(|(base, _)| base)
+    file::parse(bytes, &here(), &keys()).map(|(remembered, _)| remembered.base)
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn a_file_of_another_pair_project_or_environment_is_no_base() {
 #[tokio::test]
 async fn a_file_of_a_newer_program_is_no_base_and_is_said_to_be_newer() {
     let (state, file) = kept().await;
-    let newer = r#"{"format":3,"whatever":["else"]}"#;
+    let newer = r#"{"format":5,"whatever":["else"]}"#;
     std::fs::write(&file, newer).unwrap();
     let kept = Kept::peek(state.path(), here(), keys());
     assert_eq!(kept.lost(), Some(&Lost::Newer));
@@ -247,6 +247,37 @@ async fn what_is_lost_is_remembered_again_from_the_next_note_on() {
     drop(again);
     let kept = take(state.path()).await;
     assert_eq!((kept.base().len(), kept.lost()), (1, None));
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_another_accounts_stores_is_no_base_and_is_forgotten() {
+    let owned = |owner: &str| Owners {
+        left: [(0, owner.to_owned())].into(),
+        right: BTreeMap::new(),
+    };
+    let note = || vec![(name("AGREED"), Some(memory("AGREED")))];
+    let state = tempfile::tempdir().unwrap();
+    let mut kept = take(state.path()).await;
+    kept.meet(owned("1 eu"));
+    kept.note(note()).unwrap();
+    drop(kept);
+    // Whichever side is named first.
+    let mut kept = Kept::peek(state.path(), there(), keys());
+    kept.meet(owned("1 eu").swapped());
+    assert_eq!((kept.base().len(), kept.lost()), (1, None));
+    // A store that does not say whose it is says nothing against it.
+    kept.meet(Owners::default());
+    assert_eq!(kept.base().len(), 1);
+    let mut kept = take(state.path()).await;
+    kept.meet(owned("2 eu"));
+    assert!(kept.base().is_empty());
+    assert_eq!(kept.lost(), Some(&Lost::OtherOwner));
+    kept.note(note()).unwrap();
+    assert_eq!(kept.lost(), None);
+    drop(kept);
+    let mut kept = take(state.path()).await;
+    kept.meet(owned("1 eu"));
+    assert_eq!(kept.lost(), Some(&Lost::OtherOwner));
 }
 
 #[tokio::test]

@@ -178,7 +178,12 @@ impl Args {
         if !go_on {
             return Ok(Exit::Done);
         }
-        auto::push(session, settings, wanted.iter().map(|(name, _)| name))
+        auto::push(
+            session,
+            settings,
+            "changed",
+            wanted.iter().map(|(name, _)| name),
+        )
     }
 }
 

@@ -74,7 +74,17 @@ pub fn find(
             return Ok((layer, states));
         }
     }
-    Err(missing::failure(session, settings, stack, name))
+    let held = session.block_on(stack.list(&session.cx()))?;
+    match held.get(name) {
+        Some(listed) => Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "{name} is in {}, which keeps no history",
+                stack.layers[listed.layer].label
+            ),
+        )),
+        None => Err(missing::failure(session, settings, stack, name)),
+    }
 }
 
 impl Args {

@@ -145,7 +145,12 @@ impl Args {
         }
         let written = items.iter().zip(&steps);
         let written = written.filter(|(_, step)| matches!(step, Step::Create | Step::Change));
-        auto::push(session, &settings, written.map(|((name, _), _)| name))
+        auto::push(
+            session,
+            &settings,
+            "imported",
+            written.map(|((name, _), _)| name),
+        )
     }
 
     fn read_source(&self, session: &Session, settings: &Settings) -> Result<Items> {

@@ -169,7 +169,7 @@ impl Args {
         if self.recovery.is_some() || self.no_recovery || !session.printer.can_ask() {
             return Ok(self.recovery.clone());
         }
-        session.printer.say("a recovery key opens the store if your identity is lost; its own identity is kept in a safe place");
+        session.printer.say("a recovery key opens the store if your identity is lost: `age-keygen -o recovery.key` makes one; keep that file away from this machine");
         loop {
             let answer = session.printer.ask(
                 "public recovery key (age1…), or Enter for none: ",

@@ -132,7 +132,7 @@ impl Args {
                 "version": written.as_ref().map(|v| v.as_str()),
             }))?;
         }
-        auto::push(session, &settings, [&name])
+        auto::push(session, &settings, "rolled back", [&name])
     }
 
     /// Takes a removal back where the service shows nothing of what was there until then.
@@ -175,7 +175,7 @@ impl Args {
                 "version": version.as_ref().map(|v| v.as_str()),
             }))?;
         }
-        auto::push(session, settings, [name])
+        auto::push(session, settings, "brought back", [name])
     }
 }
 

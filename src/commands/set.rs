@@ -116,7 +116,7 @@ impl Args {
                 &json!({"schema": 1, "environment": settings.environment, "set": written}),
             )?;
         }
-        auto::push(session, &settings, &names)
+        auto::push(session, &settings, "set", &names)
     }
 
     fn check_shape(&self) -> Result<()> {

@@ -11,12 +11,13 @@ use crate::apply::{self, Link, Observed, Party, Work};
 use crate::choice::Chosen;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::{Choice, Globals};
-use crate::plan::{Action, Direction, Plan, Rules, Side, Step};
+use crate::plan::{Action, Direction, Rules, Side, Step};
 use crate::session::Session;
 use crate::settings::Project;
 use crate::sync::json::Report;
 use crate::sync::line::{Line, address, listed};
 use crate::sync::parties::{self, Asked};
+use crate::sync::show;
 
 /// Show, for each environment, whether its mirrors hold what its source holds
 #[derive(Debug, clap::Args)]
@@ -211,7 +212,7 @@ impl Found {
             None if link.plan.is_in_step() => "in step".to_owned(),
             None => {
                 self.drift = true;
-                summary(&link.plan)
+                show::summary(&link.plan)
             }
         };
         self.rows.push(Row {
@@ -244,15 +245,15 @@ impl Found {
             let steps = link.plan.steps.iter().map(|step| &step.action);
             steps.filter(|a| !a.is_in_step() && !is_left(a)).count()
         });
-        let push = Line::new("push").globals(&globals).choice(choice);
-        let push = push.switch("--delete", deletions > 0);
+        let line = Line::new("push").globals(&globals).choice(choice);
+        let push = line.clone().switch("--delete", deletions > 0);
         let too = match deletions {
             0 => "",
             _ => " and removes there what was deleted in the source",
         };
         if conflicts > 0 {
             self.hints.push(format!(
-                "`{push}` shows what is in conflict, and how to decide it"
+                "`{line} --dry-run` shows what is in conflict, and how to decide it"
             ));
         } else if pushed.sum::<usize>() > 0 {
             self.hints.push(format!(
@@ -377,26 +378,4 @@ fn word(failure: &Failure) -> &'static str {
         Exit::Usage => "not usable",
         _ => "failed",
     }
-}
-
-/// How many names are how far apart.
-fn summary(plan: &Plan) -> String {
-    type Kind = (&'static str, fn(&Action) -> bool);
-    let kinds: [Kind; 8] = [
-        ("to create", |a| matches!(a, Action::Create { .. })),
-        ("to change", |a| matches!(a, Action::Change { .. })),
-        ("to delete", |a| {
-            matches!(a, Action::Delete { .. } | Action::Pending { .. })
-        }),
-        ("in conflict", |a| matches!(a, Action::Conflict(_))),
-        ("waiting", |a| matches!(a, Action::Waiting { .. })),
-        ("only here", |a| matches!(a, Action::Extra { .. })),
-        ("unreadable", |a| matches!(a, Action::Unknown { .. })),
-        ("the same", Action::is_in_step),
-    ];
-    let parts = kinds.iter().filter_map(|(word, of)| {
-        let count = plan.count(of);
-        (count > 0).then(|| format!("{count} {word}"))
-    });
-    parts.collect::<Vec<_>>().join(", ")
 }

@@ -185,11 +185,26 @@ fn manifest(project: &Project, record: &Record, claims: &[String]) -> Option<Pen
 fn local(session: &Session, project: &Project) -> Result<Vec<Pending>> {
     let folder = session.local_folder(&project.root);
     let mut pending = Vec::new();
+    let mut broken = None;
     for document in settings::local_documents(project) {
-        let review = folder.review(&document)?;
-        pending.extend(waiting(document, &review));
+        match folder.review(&document) {
+            Ok(review) => pending.extend(waiting(document, &review)),
+            Err(error) => {
+                let failure = Failure::from(error);
+                let first = broken.get_or_insert_with(|| failure.clone());
+                if first.message != failure.message {
+                    session.printer.failure(&failure);
+                }
+            }
+        }
     }
     // One that is broken is in nobody's way but its own.
+    if let Some(failure) = broken {
+        if pending.is_empty() {
+            return Err(failure);
+        }
+        session.printer.failure(&failure);
+    }
     for document in folder.replaced()? {
         match folder.review(&document) {
             Ok(review) => pending.extend(waiting(document, &review)),

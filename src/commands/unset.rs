@@ -9,6 +9,7 @@ use crate::missing;
 use crate::session::Session;
 use crate::settings;
 use crate::sync::auto;
+use crate::sync::line::Line;
 
 /// Remove secrets
 #[derive(Debug, clap::Args)]
@@ -96,9 +97,9 @@ impl Args {
                 .printer
                 .done(format!("{name} removed from {}", layer.label));
             if layer.provider.capabilities().history {
-                session
-                    .printer
-                    .hint(format!("`secrets rollback {name}` brings it back"));
+                let line = Line::new("rollback").words([name.as_str()]);
+                let line = line.globals(&session.globals);
+                session.printer.hint(format!("`{line}` brings it back"));
             }
             let covers = merged.items.get(name).map(|held| held.covers.as_slice());
             if let Some(below) = covers.unwrap_or_default().last() {
@@ -108,6 +109,6 @@ impl Args {
                 ));
             }
         }
-        auto::push(session, &settings, &names)
+        auto::push(session, &settings, "removed", &names)
     }
 }

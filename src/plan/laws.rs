@@ -1,8 +1,9 @@
 //! The laws of one plan, over small arbitrary worlds. Its table row by row is in `table`, what holds over
-//! many runs on several machines in `team`.
+//! many runs on several machines in `team`, of sides that hold nothing any more in `emptied`.
 
 #![allow(clippy::unwrap_used)]
 
+mod emptied;
 mod table;
 mod team;
 
@@ -143,14 +144,18 @@ fn some_rules() -> impl Strategy<Value = Rules> {
         collection::vec(option::weighted(0.3, some_choice()), 3),
         any::<bool>(),
         subsequence(NAMES.to_vec(), 0..=3),
+        subsequence(NAMES.to_vec(), 0..=3),
     )
-        .prop_map(|(direction, prefer, choices, delete, flatten)| Rules {
-            direction,
-            prefer,
-            choices: by_name(choices),
-            delete,
-            flatten: flatten.into_iter().map(name).collect(),
-        })
+        .prop_map(
+            |(direction, prefer, choices, delete, flatten, named)| Rules {
+                direction,
+                prefer,
+                choices: by_name(choices),
+                delete,
+                flatten: flatten.into_iter().map(name).collect(),
+                named: named.into_iter().map(name).collect(),
+            },
+        )
 }
 
 fn by_name<T>(rows: Vec<Option<T>>) -> BTreeMap<Name, T> {
@@ -211,6 +216,12 @@ impl World {
         Side::BOTH.iter().any(|side| self.seen.of(*side).missing)
     }
 
+    /// Whether a name is gone from one side together with all there was.
+    fn is_emptied(&self, name: &Name) -> bool {
+        let emptied = self.plan().emptied;
+        emptied.left.contains(name) || emptied.right.contains(name)
+    }
+
     /// Whether a side holds exactly what was agreed on, as far as its store tells.
     fn is_untouched(&self, step: &Step, side: Side) -> bool {
         let agreed = self.base.get(&step.name).and_then(|m| m.agreed.as_ref());
@@ -221,7 +232,10 @@ impl World {
             (Some(then), Some(now)) => then != now,
             _ => false,
         };
-        !self.missing() && now.fingerprint == agreed.fingerprint && !moved
+        !self.missing()
+            && !self.is_emptied(&step.name)
+            && now.fingerprint == agreed.fingerprint
+            && !moved
     }
 
     /// The side that counts by a person's word, and whether they meant this very name.
@@ -240,6 +254,8 @@ impl World {
     fn carry(&mut self, plan: &Plan, made: impl Fn(usize) -> bool, noted: bool) {
         for step in plan.writes() {
             self.forget(step);
+            let emptied = plan.emptied.of(step.action.target().unwrap());
+            self.base.retain(|name, _| !emptied.contains(name));
         }
         for (n, step) in plan.steps.iter().enumerate() {
             let Some(to) = step.action.target() else {
@@ -448,6 +464,7 @@ impl Mirrored for Plan {
         });
         Self {
             steps: steps.collect(),
+            emptied: self.emptied.clone().swapped(),
         }
     }
 }
@@ -593,7 +610,8 @@ proptest! {
         world.rules.choices.clear();
         for step in world.plan().steps {
             let Sides { left, right } = shown(&step);
-            let memory = world.base.get(&step.name).filter(|_| !world.missing());
+            let known = !world.missing() && !world.is_emptied(&step.name);
+            let memory = world.base.get(&step.name).filter(|_| known);
             let both_moved = match memory.and_then(|memory| memory.agreed.as_ref()) {
                 Some(_) => Side::BOTH.iter().all(|side| !world.is_untouched(&step, *side)),
                 None => left.is_some() && right.is_some(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use secrets_api::Name;
 
+use super::emptied::emptied;
 use super::layers::Doubts;
 use super::{
     Action, Agreed, Base, Keep, Memory, Observation, Plan, Rules, Seen, Side, Sides, Step, Why,
@@ -53,10 +54,15 @@ pub fn plan(
         .filter(|name| chosen(name))
         .collect();
     let doubts = Doubts::new(base, seen);
+    let gone_with_all = emptied(base, seen, &doubts, rules);
     let nothing = Memory::default();
     let step = |name: &Name| {
         let memory = base.get(name).unwrap_or(&nothing);
         let mut now = doubts.seen(name, memory);
+        let gone = Side::BOTH
+            .iter()
+            .any(|s| gone_with_all.of(*s).contains(name));
+        let memory = if gone { &nothing } else { memory };
         let sides = Sides {
             left: &now.left,
             right: &now.right,
@@ -77,6 +83,7 @@ pub fn plan(
     };
     let mut plan = Plan {
         steps: names.into_iter().filter_map(step).collect(),
+        emptied: gone_with_all,
     };
     follow::wait(&mut plan, seen);
     plan

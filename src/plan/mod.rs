@@ -10,6 +10,7 @@
 //! | deleted in both | forget |
 //! | deleted in one, untouched in the other | delete there if asked, else pending |
 //! | deleted in one, changed or touched in the other | conflict |
+//! | to be deleted, and gone from one together with all there was | as if never agreed, unless all are named |
 //! | never agreed, equal | agree |
 //! | never agreed, different, or a deletion on one side | conflict |
 //! | never agreed, on one side only | copy, marked as first |
@@ -22,6 +23,7 @@
 //! A line that is put together from others is no write target. While one of those is about to be
 //! written it waits: what it says then is seen in the next look.
 
+mod emptied;
 mod follow;
 mod layers;
 mod merge;
@@ -30,7 +32,7 @@ mod rules;
 #[cfg(test)]
 mod laws;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use secrets_api::{Name, Timestamp, Version};
@@ -370,6 +372,9 @@ pub struct Step {
 pub struct Plan {
     /// One step a name, by name.
     pub steps: Vec<Step>,
+    /// The names that would be deleted, but are gone from a side which holds nothing any more: planned as if
+    /// never agreed on.
+    pub emptied: Sides<BTreeSet<Name>>,
 }
 
 impl Plan {

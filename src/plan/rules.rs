@@ -56,6 +56,9 @@ pub struct Rules {
     pub choices: BTreeMap<Name, Choice>,
     /// Whether what was deleted on one side is deleted on the other.
     pub delete: bool,
+    /// Names that a person has written out one by one. A side that holds nothing at all any more had them
+    /// deleted only if all that it is missed for is among these.
+    pub named: BTreeSet<Name>,
     /// Derived values that may be replaced by plain ones.
     pub flatten: BTreeSet<Name>,
 }

@@ -1,10 +1,11 @@
 //! Copies a change of the source to the mirrors right away, where the manifest says so. A mirror that
 //! cannot take it loses nothing: it is out of step, `status` shows it, and the next `push` brings it there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrets_api::{Name, Precondition};
 
+use super::line::{self, Line};
 use super::parties::{self, Asked};
 use super::show::{self, why_words};
 use crate::apply::{self, Desk, Link, Progress, Verdict, Work};
@@ -12,19 +13,21 @@ use crate::choice::Chosen;
 use crate::exit::{Exit, Failure, Result};
 use crate::flags::Choice as Names;
 use crate::manifest::trust::{self, Record};
-use crate::plan::{Action, Choice, Direction, Keep, Rules, Side, Sides};
+use crate::plan::{Action, Choice, Direction, Keep, Rules, Seen, Side, Sides, Why};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stack::UNGUARDED;
 use crate::variables;
 
-/// Pushes these names, which have just been changed in the environment's source.
+/// Pushes these names, which have just been changed in the environment's source. `what` was done to them:
+/// `set`, `removed`.
 ///
 /// # Errors
 /// `Partly` if a mirror does not hold what the source does now: the change itself is made.
 pub fn push<'a>(
     session: &Session,
     settings: &Settings,
+    what: &str,
     names: impl IntoIterator<Item = &'a Name>,
 ) -> Result<Exit> {
     let environment = settings.manifest.environments.get(&settings.environment);
@@ -33,14 +36,17 @@ pub fn push<'a>(
     if !wanted || names.is_empty() || !session.globals.store.is_empty() {
         return Ok(Exit::Done);
     }
+    let partly = |why: &str, hint: String| {
+        let message = format!("{what}, but not in every mirror: {why}");
+        Failure::new(Exit::Partly, message).with_hint(hint)
+    };
     let late = |failure: Failure| {
-        let again = format!("secrets push -e {}", settings.environment);
-        let message = format!("set, but not in every mirror: {}", failure.message);
+        let again = verb("push", settings);
         let hint = match failure.hint {
             Some(hint) => format!("{hint}; then `{again}`"),
             None => format!("to resume: `{again}`"),
         };
-        Failure::new(Exit::Partly, message).with_hint(hint)
+        partly(&failure.message, hint)
     };
     if !settings.trusted {
         let around = &session.surroundings;
@@ -51,45 +57,144 @@ pub fn push<'a>(
     let mut work = work(session, &names).map_err(late)?;
     let mut desk = Silent {
         session,
-        left: BTreeSet::new(),
+        behind: Behind::default(),
         cautioned: BTreeSet::new(),
     };
     let ran = session.block_on(apply::run(&mut work, &session.cx(), &mut desk));
     ran.map_err(late)?;
-    let printer = &session.printer;
-    let mut behind = !desk.left.is_empty();
+    let mut behind = desk.behind;
     for link in &work.links {
-        let label = &work.party(link, Side::Right).label;
-        if let Some((_, failure)) = &link.failed {
-            printer.warn(format!("{label}: not copied: {}", failure.message));
-            behind = true;
-        }
-        for outcome in &link.outcomes {
-            match outcome.fate.failure() {
-                None => printer.done(format!("{} copied to {label}", outcome.name)),
-                Some(failure) => {
-                    printer.warn(format!(
-                        "{label}: {} not copied: {}",
-                        outcome.name, failure.message
-                    ));
-                    behind = true;
-                }
-            }
-        }
-        for step in &link.plan.steps {
-            if matches!(step.action, Action::Pending { .. }) {
-                printer.warn(format!("{label}: {} is still there", step.name));
-                printer.hint(format!(
-                    "`secrets push --delete -e {}` removes it there too",
-                    settings.environment
-                ));
+        say(session, &work, link, &mut behind);
+    }
+    match behind.hint(session, settings, &work) {
+        Some(hint) => Err(partly("see above", hint)),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// Says what became of one mirror, and notes what it lacks.
+fn say(session: &Session, work: &Work, link: &Link, behind: &mut Behind) {
+    let printer = &session.printer;
+    let label = &work.party(link, Side::Right).label;
+    let right = link.sides.right;
+    if let Some((_, failure)) = &link.failed {
+        printer.warn(format!("{label}: not copied: {}", failure.message));
+        behind.plainly.insert(right);
+    }
+    for outcome in &link.outcomes {
+        let name = &outcome.name;
+        match outcome.fate.failure() {
+            None if outcome.removal => printer.done(format!("{name} removed from {label}")),
+            None => printer.done(format!("{name} copied to {label}")),
+            Some(failure) => {
+                printer.warn(format!("{label}: {name} not copied: {}", failure.message));
+                behind.plainly.insert(right);
             }
         }
     }
-    if behind {
-        return Err(late(Failure::usage("see above")));
+    for step in &link.plan.steps {
+        let name = &step.name;
+        match (&step.action, step.seen.of(Side::Left)) {
+            (Action::Unknown { on }, _) => {
+                let why = match step.seen.of(*on) {
+                    Seen::Unknown(why) => why.as_str(),
+                    _ => "it cannot be read",
+                };
+                printer.warn(format!("{label}: {name} not copied: {why}"));
+                behind.plainly.insert(right);
+            }
+            (Action::Pending { .. }, _) => {
+                printer.warn(format!("{label}: {name} is still there"));
+                behind.undeleted.insert(name.clone());
+            }
+            // It was never synced with this mirror, so no push takes it for deleted.
+            (Action::Extra { .. }, seen) if seen.is_gone() => {
+                printer.warn(format!("{label}: {name} is still there"));
+                behind.strange.insert((right, name.clone()));
+            }
+            _ => {}
+        }
     }
-    Ok(Exit::Done)
+}
+
+/// A verb about the environment that was changed.
+fn verb(verb: &str, settings: &Settings) -> Line {
+    Line::new(verb).flag("-e", &settings.environment)
+}
+
+/// What mirrors do not hold, by what makes up for it. Mirrors go by their place among the parties.
+#[derive(Default)]
+struct Behind {
+    /// Mirrors that the same push may bring into step.
+    plainly: BTreeSet<usize>,
+    /// What is in conflict there, and whether one of the two sides has nothing.
+    conflicts: BTreeMap<(usize, Name), (Why, Sides<bool>)>,
+    /// What was deleted in the source and is in a mirror.
+    undeleted: BTreeSet<Name>,
+    /// The same of names that the two never agreed on.
+    strange: BTreeSet<(usize, Name)>,
+}
+
+impl Behind {
+    /// The commands that make up for it, if there is anything to make up for.
+    fn hint(&self, session: &Session, settings: &Settings, work: &Work) -> Option<String> {
+        let address =
+            |mirror: usize| line::address(&work.parties[mirror], &session.surroundings.cwd);
+        let several = work.links.len() > 1;
+        let mut hints = Vec::new();
+        if !self.plainly.is_empty() {
+            let mut again = Line::new("push");
+            // A conflict would hold up all that goes with it.
+            if !self.conflicts.is_empty() {
+                again = again.words(self.plainly.iter().map(|mirror| address(*mirror)));
+            }
+            let same = |mirror: &usize| self.plainly.contains(mirror);
+            let held_up = self.conflicts.keys().filter(|(mirror, _)| same(mirror));
+            let held_up: BTreeSet<String> = held_up.map(|(_, name)| name.to_string()).collect();
+            let held_up: Vec<String> = held_up.into_iter().collect();
+            let again = again
+                .flag("-e", &settings.environment)
+                .list("--except", &held_up);
+            hints.push(format!("to resume: `{again}`"));
+        }
+        for ((mirror, name), (why, gone)) in &self.conflicts {
+            let only = |verb: &str| {
+                let named = several.then(|| address(*mirror));
+                let line = Line::new(verb).words(named);
+                line.flag("-e", &settings.environment)
+                    .flag("--only", name.as_str())
+            };
+            let label = &work.parties[*mirror].label;
+            if let Why::Derived(_) = why {
+                let push = only("push").flag("--flatten", name.as_str());
+                hints.push(format!("to replace that line of {label}: `{push}`"));
+                continue;
+            }
+            let push = only("push")
+                .flag("--prefer", "source")
+                .switch("--delete", gone.left);
+            let pull = only("pull")
+                .flag("--prefer", "mirror")
+                .switch("--delete", gone.right);
+            hints.push(format!(
+                "to overwrite {name} in {label}: `{push}`; to take what it has: `{pull}`"
+            ));
+        }
+        if !self.undeleted.is_empty() {
+            let names: Vec<String> = self.undeleted.iter().map(Name::to_string).collect();
+            let push = verb("push", settings)
+                .list("--only", &names)
+                .switch("--delete", true);
+            hints.push(format!("to remove it there too: `{push}`"));
+        }
+        for (mirror, name) in &self.strange {
+            let unset = verb("unset", settings)
+                .flag("--store", &address(*mirror))
+                .words([name.as_str()]);
+            hints.push(format!("to remove it there too: `{unset}`"));
+        }
+        (!hints.is_empty()).then(|| hints.join("; "))
+    }
 }
 
 fn work(session: &Session, names: &[String]) -> Result<Work> {
@@ -117,7 +222,7 @@ fn work(session: &Session, names: &[String]) -> Result<Work> {
 /// is said.
 struct Silent<'a> {
     session: &'a Session,
-    left: BTreeSet<(String, Name)>,
+    behind: Behind,
     /// The mirrors that were said to guard no write.
     cautioned: BTreeSet<String>,
 }
@@ -150,7 +255,7 @@ impl Silent<'_> {
         }
     }
 
-    /// Leaves the conflicts of a link as they are; whether there were any that are new.
+    /// Leaves the conflicts of a link as they are: what is to be said to each so that it stays.
     fn leave(&mut self, work: &Work, link: &Link) -> Vec<(Name, Choice)> {
         let label = |side: Side| work.party(link, side).label.as_str();
         let mut choices = Vec::new();
@@ -158,13 +263,18 @@ impl Silent<'_> {
             let Action::Conflict(why) = step.action else {
                 continue;
             };
-            let mirror = label(Side::Right).to_owned();
             self.session.printer.warn(format!(
-                "{mirror}: {} not copied: {}",
+                "{}: {} not copied: {}",
+                label(Side::Right),
                 step.name,
                 why_words(why, &label)
             ));
-            self.left.insert((mirror, step.name.clone()));
+            let gone = Sides {
+                left: step.seen.left.is_gone(),
+                right: step.seen.right.is_gone(),
+            };
+            let key = (link.sides.right, step.name.clone());
+            self.behind.conflicts.insert(key, (why, gone));
             let shown = Sides {
                 left: step.seen.left.fingerprint(),
                 right: step.seen.right.fingerprint(),

@@ -223,7 +223,7 @@ impl<'a> Counter<'a> {
             "{subject} would be copied, and there is no terminal to ask on; nothing was written"
         );
         Err(Failure::new(Exit::Conflict, message)
-            .with_hint(format!("if both sides are to have {them}: --first")))
+            .with_hint(format!("if both sides are to have {them}: --first --yes")))
     }
 
     /// What to type about conflicts.
@@ -249,9 +249,12 @@ impl<'a> Counter<'a> {
                 Direction::To(to) => {
                     let here = others.iter().filter(|(l, _)| std::ptr::eq(*l, *link));
                     let steps: Vec<&Step> = here.map(|(_, step)| *step).collect();
-                    let what = match to {
-                        Side::Right => "take what the mirror has",
-                        Side::Left => "copy what the source has",
+                    let is_gone = steps.iter().all(|step| step.seen.of(to).is_gone());
+                    let what = match (to, is_gone) {
+                        (Side::Right, false) => "take what the mirror has",
+                        (Side::Left, false) => "copy what the source has",
+                        (Side::Right, true) => "delete in the source too",
+                        (Side::Left, true) => "delete in the mirror too",
                     };
                     if let Some(line) = self.other_way(work, link, to.other(), &steps) {
                         hints.push(format!("{what}: `{line}`"));

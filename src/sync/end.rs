@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrets_api::Name;
 
 use super::line::{Line, listed};
+use super::show::{emptied, if_deleted};
 use crate::apply::{Fate, Link, Work};
 use crate::exit::{Exit, Failure, Result};
-use crate::plan::{Action, Seen};
+use crate::plan::{Action, Seen, Step};
 use crate::printer::{Printer, counted};
 
 /// So many names are told of what failed alike; of more only how many there are.
@@ -40,6 +41,9 @@ pub fn end(printer: &Printer, work: &Work, ran: Result<bool>, again: &Line) -> R
     for link in &work.links {
         left += say_left(printer, work, link, &mut first);
     }
+    if again.has("--delete") {
+        left += say_emptied(work, &mut first);
+    }
     let unread = if went { unread(work) } else { Vec::new() };
     let down = work.links.iter().filter(|l| l.failed.is_some()).count();
     let some_are_well = down > 0 && down < work.links.len();
@@ -53,6 +57,12 @@ pub fn end(printer: &Printer, work: &Work, ran: Result<bool>, again: &Line) -> R
         (None, None) => return Ok(Exit::Done),
         (None, Some(unread)) if nothing_done => {
             return Err(Failure::new(Exit::Failed, &unread.message).with_hint(&unread.hint));
+        }
+        // The same command looks first: it finds out what was written, and writes the rest.
+        (Some(failure), _) if nothing_done && is_unknown(work) => {
+            return Err(failure.clone().with_hint(format!(
+                "run the same command again, it finds out what was written: `{again}`"
+            )));
         }
         (Some(failure), _) if nothing_done => return Err(failure.clone()),
         // The same command again would end as this one did.
@@ -80,6 +90,12 @@ pub fn end(printer: &Printer, work: &Work, ran: Result<bool>, again: &Line) -> R
         });
     }
     Err(Failure::new(Exit::Partly, parts.join(", ")).with_hint(hint))
+}
+
+/// Whether of any write it is not known if it was made.
+fn is_unknown(work: &Work) -> bool {
+    let mut outcomes = work.links.iter().flat_map(|link| &link.outcomes);
+    outcomes.any(|outcome| matches!(outcome.fate, Fate::Unknown(_)))
 }
 
 fn resume(again: &Line) -> String {
@@ -151,6 +167,30 @@ fn say_left(printer: &Printer, work: &Work, link: &Link, first: &mut Option<Fail
             failure.message = format!("{label}: {}", failure.message);
         }
         keep_first(first, &failure);
+    }
+    left
+}
+
+/// Of the deletions that were asked for and not made, because all was gone: how many that are.
+fn say_emptied(work: &Work, first: &mut Option<Failure>) -> usize {
+    let mut left = 0;
+    for link in &work.links {
+        for (n, names) in emptied(link) {
+            let stays = |step: &&Step| {
+                matches!(step.action, Action::Extra { .. }) && names.contains(&step.name)
+            };
+            let stay = link.plan.steps.iter().filter(stays).count();
+            if stay > 0 {
+                left += stay;
+                let message = format!(
+                    "{} holds nothing any more: {} not removed from the other side",
+                    work.parties[n].label,
+                    counted(stay, "secret")
+                );
+                let failure = Failure::new(Exit::Conflict, message);
+                keep_first(first, &failure.with_hint(if_deleted(names)));
+            }
+        }
     }
     left
 }

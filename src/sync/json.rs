@@ -37,15 +37,24 @@ impl Report<'_> {
         let pairs: Vec<Value> = links
             .map(|(n, link)| self.pair(link, self.decided.get(n).unwrap_or(&nothing)))
             .collect();
-        let mut outcomes = self.work.links.iter().flat_map(|link| &link.outcomes);
         json!({
             "schema": 1,
             "verb": self.verb,
             "environment": self.work.parties[0].settings.environment,
-            "written": outcomes.any(|outcome| matches!(outcome.fate, Fate::Done)),
+            "written": self.written(),
             "error": self.error.map(|failure| failure.message.as_str()),
             "pairs": pairs,
         })
+    }
+
+    /// Whether anything was written; nothing where that is not known.
+    fn written(&self) -> Option<bool> {
+        let outcomes = || self.work.links.iter().flat_map(|link| &link.outcomes);
+        let unknown = outcomes().any(|outcome| matches!(outcome.fate, Fate::Unknown(_)));
+        match outcomes().any(|outcome| matches!(outcome.fate, Fate::Done)) {
+            false if unknown => None,
+            written => Some(written),
+        }
     }
 
     /// One link.
@@ -164,6 +173,7 @@ fn lost_word(lost: &Lost) -> &'static str {
         Lost::Broken => "broken",
         Lost::OtherKey => "other-key",
         Lost::OtherPair => "other-pair",
+        Lost::OtherOwner => "other-owner",
         Lost::Newer => "newer",
         Lost::NoState => "no-state",
     }

@@ -61,6 +61,11 @@ impl Line {
         }
     }
 
+    /// Whether this word is in it.
+    pub fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|own| own == word)
+    }
+
     /// With the flags that say which environment, store and dialect.
     #[must_use]
     pub fn globals(self, globals: &Globals) -> Self {

@@ -276,13 +276,7 @@ pub fn work(
     let left = &parties[0];
     let mut links = Vec::with_capacity(parties.len() - 1);
     for (n, right) in parties.iter().enumerate().skip(1) {
-        // Whichever is named first: it is the same pair.
-        let mut settings = [left, right].map(|party| &party.settings.environment);
-        settings.sort();
-        let environment = match settings {
-            [one, other] if one == other => one.clone(),
-            [one, other] => format!("{one} and {other}"),
-        };
+        let environment = environment_of([left, right]);
         let root = &left.settings.root;
         let project = root.canonicalize().unwrap_or_else(|_| root.clone());
         let pair = Pair {
@@ -306,6 +300,19 @@ pub fn work(
         ));
     }
     Ok(Work::new(parties, links, chosen))
+}
+
+/// The environment that what is remembered of two parties belongs to: that of the one which was not typed as a
+/// store, or both, whichever is named first.
+fn environment_of(parties: [&Party; 2]) -> String {
+    let mut names = parties.map(|party| party.settings.environment.as_str());
+    names.sort_unstable();
+    match (parties.map(|party| party.settings.typed), names) {
+        ([false, true], _) => parties[0].settings.environment.clone(),
+        ([true, false], _) => parties[1].settings.environment.clone(),
+        (_, [one, other]) if one == other => one.to_owned(),
+        (_, [one, other]) => format!("{one} and {other}"),
+    }
 }
 
 /// Takes a pair's lock, and says whom it waits for if that takes time.

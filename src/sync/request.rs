@@ -55,6 +55,7 @@ impl Request<'_> {
             prefer: parties::preferred(prefer, &parties, &called, self.direction, back)?,
             delete: self.merge.delete,
             flatten: names(&self.merge.flatten)?.into_iter().collect(),
+            named: self.named(),
             ..Rules::default()
         };
         let (parties, mapping) = self.mapped(parties)?;
@@ -85,6 +86,12 @@ impl Request<'_> {
             session.printer.document(&report.document())?;
         }
         ended
+    }
+
+    /// The names that were written out, one by one. A mapping has them as the left side does.
+    fn named(&self) -> BTreeSet<Name> {
+        let words = self.choice.only.iter();
+        words.filter_map(|word| Name::new(word).ok()).collect()
     }
 
     /// The right sides under their own names.

@@ -12,14 +12,16 @@ use crate::apply::{Held, Link, Observed, Party, Work};
 use crate::base::Lost;
 use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
-use crate::plan::{Action, Direction, Seen, Side, Step, Why};
-use crate::printer::{Mark, Printer, printable};
+use crate::plan::{Action, Direction, Plan, Seen, Side, Step, Why};
+use crate::printer::{Mark, Printer, counted, printable};
 use crate::suggest;
 
 /// The longest configuration value that is shown whole, in characters.
 const MOST_SHOWN: usize = 24;
 /// Columns are no wider than this, in characters: what is longer moves the rest of its line.
 const WIDEST: usize = 32;
+/// More lines than this are summed up below them.
+const MANY: usize = 16;
 /// So many names that are only in the mirror, or are no names of secrets, are told one by one.
 const MOST_NAMED: usize = 8;
 
@@ -53,13 +55,14 @@ pub fn plan(
             && (wordy || !step.action.is_in_step())
             && !(folded && matches!(step.action, Action::Extra { .. }))
     };
-    let rows: Vec<Row> = link
+    // What takes a person's word stands last: beside the question.
+    let (asks, rest): (Vec<_>, Vec<_>) = link
         .plan
         .steps
         .iter()
         .filter(shown)
-        .map(|step| lines.row(step))
-        .collect();
+        .partition(|step| asks(&step.action));
+    let rows: Vec<Row> = rest.into_iter().chain(asks).map(|s| lines.row(s)).collect();
     let width = |cell: &dyn Fn(&Row) -> &str| {
         let widths = rows.iter().map(|row| length(cell(row)));
         widths.filter(|w| *w <= WIDEST).max().unwrap_or(0)
@@ -81,11 +84,45 @@ pub fn plan(
         let text = format!("{extras} only in {place}: left alone (-v names them)");
         put(printer, to, Mark::Same, '·', &text)?;
     }
+    if rows.len() > MANY {
+        let counts = format!("({})", summary(&link.plan));
+        return put(printer, to, Mark::Same, ' ', &counts);
+    }
     let same = link.plan.count(Action::is_in_step);
     if same > 0 {
         put(printer, to, Mark::Same, '=', &format!("{same} the same"))?;
     }
     Ok(())
+}
+
+/// Whether nothing is done about it unless somebody decides.
+fn asks(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Conflict(_) | Action::Pending { .. } | Action::Unknown { .. }
+    )
+}
+
+/// How many names are how far apart.
+pub fn summary(plan: &Plan) -> String {
+    type Kind = (&'static str, fn(&Action) -> bool);
+    let kinds: [Kind; 8] = [
+        ("to create", |a| matches!(a, Action::Create { .. })),
+        ("to change", |a| matches!(a, Action::Change { .. })),
+        ("to delete", |a| {
+            matches!(a, Action::Delete { .. } | Action::Pending { .. })
+        }),
+        ("in conflict", |a| matches!(a, Action::Conflict(_))),
+        ("waiting", |a| matches!(a, Action::Waiting { .. })),
+        ("only here", |a| matches!(a, Action::Extra { .. })),
+        ("unreadable", |a| matches!(a, Action::Unknown { .. })),
+        ("the same", Action::is_in_step),
+    ];
+    let parts = kinds.iter().filter_map(|(word, of)| {
+        let count = plan.count(of);
+        (count > 0).then(|| format!("{count} {word}"))
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn put(printer: &Printer, to: To, mark: Mark, sign: char, text: &str) -> Result<()> {
@@ -134,6 +171,29 @@ pub fn surroundings(printer: &Printer, work: &Work) {
             printer.say(format!("({} is not there yet)", party.label));
         }
     }
+    let mut told = BTreeSet::new();
+    for (n, names) in work.links.iter().flat_map(emptied) {
+        if told.insert((n, names)) {
+            printer.warn(format!(
+                "{} holds nothing any more, which looks like an accident: {} not taken for deleted there",
+                work.parties[n].label,
+                counted(names.len(), "secret")
+            ));
+            printer.hint(if_deleted(names));
+        }
+    }
+}
+
+/// The parties of a link that hold nothing any more, with the names that are gone from each.
+pub fn emptied(link: &Link) -> impl Iterator<Item = (usize, &BTreeSet<Name>)> {
+    let sides = Side::BOTH.map(|side| (*link.sides.of(side), link.plan.emptied.of(side)));
+    sides.into_iter().filter(|(_, names)| !names.is_empty())
+}
+
+/// What to type if these names are gone because they were deleted. All of them have to be named.
+pub fn if_deleted(names: &BTreeSet<Name>) -> String {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    format!("if they were deleted: --delete --only {}", names.join(","))
 }
 
 /// Refuses names of a flag that are on no side.
@@ -296,7 +356,7 @@ impl Lines<'_> {
             Action::Delete { to } => (Mark::Removed, '-', towards(*to)),
             Action::Pending { .. } => (Mark::Changed, '?', ' '),
             Action::Extra { .. } | Action::Skipped => (Mark::Same, '·', ' '),
-            Action::Conflict(_) => (Mark::Removed, '!', '≠'),
+            Action::Conflict(_) => (Mark::Clash, '!', '≠'),
             Action::Waiting { .. } | Action::Unknown { .. } => (Mark::Changed, '?', ' '),
         };
         Row {

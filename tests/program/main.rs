@@ -2,6 +2,7 @@
 //! see [`support`].
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod auto_push;
 mod canary;
 mod check;
 mod django;

@@ -460,3 +460,19 @@ impl Done {
         self
     }
 }
+
+#[test]
+fn what_a_push_remembered_is_known_where_the_environment_is_named_and_the_mirror_typed() {
+    let sandbox = Sandbox::with_manifest(
+        "[project]\ndefault-environment = \"dev\"\n\
+         [environments.dev]\nsource = [\"dotenv:dev.env\"]\n\
+         [environments.staging]\nsource = [\"dotenv:s.env\"]\nmirrors = [\"dotenv:m.env\"]\n",
+    );
+    sandbox.trust();
+    sandbox.write("s.env", "A=1\nB=2\n");
+    sandbox.secrets("push -e staging --yes").succeeds();
+    for words in ["diff staging dotenv:m.env", "diff dotenv:m.env staging"] {
+        let shown = sandbox.secrets(words).succeeds().text();
+        assert!(shown.contains("(synced "), "{shown}");
+    }
+}

@@ -470,7 +470,7 @@ fn a_conflict_in_status_is_not_said_to_be_brought_in_step() {
     sandbox
         .secrets("status -e prod")
         .ends(7)
-        .says("`secrets push -e prod` shows what is in conflict")
+        .says("`secrets push -e prod --dry-run` shows what is in conflict")
         .hides("brings its mirrors in step");
 }
 

@@ -1,7 +1,7 @@
 //! The program itself, killed outright while it syncs a `.env` and a real OpenBao and a person goes on
 //! editing; and a store that vanishes half-way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +17,10 @@ use crate::support::{bare, cx, name};
 
 /// How many secrets there are: each is a write of its own, so that a kill falls among them.
 const SECRETS_THERE: usize = 30;
+/// So many are added before each run, to be removed before a later one that passes deletions on.
+const SO_MANY_PASSING: usize = 8;
+/// They are written amid the others: in the order of their names.
+const PASSING: &str = "COMMON_15_";
 /// How often to run again before that is no convergence any more.
 const TRIES: usize = 4;
 
@@ -113,6 +117,25 @@ impl Site {
             .collect()
     }
 
+    /// Whether OpenBao holds a name now, read without the program.
+    fn is_there(&self, secret: &str) -> bool {
+        let path = self.mirror.strip_prefix("vault:secret/").unwrap();
+        let path = path.strip_suffix("?layout=each").unwrap();
+        let path = format!("secret/data/{path}/{secret}");
+        let (_, answer) = self.admin.call("GET", &path, None);
+        answer["data"]["data"]["value"].is_string()
+    }
+
+    /// What is remembered of the two stores.
+    fn noted(&self) -> Vec<u8> {
+        let sync = self.sandbox.home().join(".local/state/secrets/sync");
+        let folders = std::fs::read_dir(sync).into_iter().flatten();
+        let files = folders.map(|folder| folder.unwrap().path().join("base.json"));
+        files
+            .flat_map(|file| std::fs::read(file).unwrap_or_default())
+            .collect()
+    }
+
     /// All values that the local store has kept under a name.
     fn kept(&self, secret: &str) -> Vec<String> {
         let home = self.sandbox.home();
@@ -185,6 +208,17 @@ fn edit(site: &Site, round: usize) -> Acknowledged {
     acknowledged
 }
 
+/// Kills it so long after it has noted what it is about to write, unless it has ended.
+fn kill_among_writes(site: &Site, mut child: Child, before: &[u8], after: Duration) -> bool {
+    while site.noted() == before {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    kill_at(child, after)
+}
+
 /// Kills it then, unless it has ended.
 fn kill_at(mut child: Child, moment: Duration) -> bool {
     let start = Instant::now();
@@ -251,6 +285,15 @@ fn in_step(site: &Site) {
     }
 }
 
+/// That what was removed here is nowhere any more.
+fn gone(site: &Site, removed: &BTreeSet<String>) {
+    let now = site.read();
+    for secret in removed {
+        assert!(!now.contains_key(secret), "{secret} is back in the file");
+        assert!(!site.is_there(secret), "{secret} is still in the mirror");
+    }
+}
+
 #[test]
 fn killed_again_and_again_it_converges_and_nothing_acknowledged_is_lost() {
     let kills: usize = std::env::var("SECRETS_TEST_SYNC_KILLS").map_or(10, |n| n.parse().unwrap());
@@ -258,7 +301,9 @@ fn killed_again_and_again_it_converges_and_nothing_acknowledged_is_lost() {
     let site = Site::new(&server, server.address(), "shop/killed");
     let mirror = site.mirror.clone();
     let runs = [
+        "push --yes --prefer source --delete".to_owned(),
         "push --yes --prefer source".to_owned(),
+        format!("sync dotenv:.env {mirror} --yes --first --prefer left --delete"),
         format!("sync dotenv:.env {mirror} --yes --first --prefer left"),
         format!("sync dotenv:.env {mirror} --yes --first --prefer right"),
     ];
@@ -268,22 +313,37 @@ fn killed_again_and_again_it_converges_and_nothing_acknowledged_is_lost() {
     let lasts = undisturbed(&site, &runs[0]);
 
     let mut dice = Dice::new(5);
-    let (mut killed, mut among_writes, mut only_kept) = (0, 0, 0);
+    let (mut killed, mut among_writes, mut among_deletions, mut only_kept) = (0, 0, 0, 0);
+    let mut removed = BTreeSet::new();
     for round in 0..kills {
         let run = &runs[round % runs.len()];
         let mut values = site.read();
         values.extend(common(&round.to_string()));
+        let mut going: BTreeSet<String> = BTreeSet::new();
+        if run.contains("--delete") {
+            going.extend(values.keys().filter(|n| n.starts_with(PASSING)).cloned());
+            values.retain(|name, _| !going.contains(name));
+        }
+        values
+            .extend((0..SO_MANY_PASSING).map(|n| (format!("{PASSING}{round}_{n}"), n.to_string())));
         site.write(&values);
         let mut acknowledged: Acknowledged = values.clone().into_iter().collect();
 
         // Spread evenly over the run, each somewhere in its share.
         let share = lasts / u32::try_from(kills).unwrap();
-        let within = share.mul_f64(dice.below(1000) as f64 / 1000.0);
+        let chance = dice.below(1000) as f64 / 1000.0;
+        let within = share.mul_f64(chance);
         let moment = share * u32::try_from((round * 7) % kills).unwrap() + within;
+        // Many where it matters most: the writes are the smallest part of a run.
+        let amid = round % 2 == 0 || !going.is_empty() && round % 3 > 0;
+        let before = site.noted();
         let child = site.start(run);
         let edited = std::thread::scope(|scope| {
             let person = scope.spawn(|| edit(&site, round));
-            killed += usize::from(kill_at(child, moment));
+            killed += usize::from(match amid {
+                true => kill_among_writes(&site, child, &before, lasts.mul_f64(chance / 3.0)),
+                false => kill_at(child, moment),
+            });
             person.join().unwrap()
         });
         acknowledged.extend(edited);
@@ -296,17 +356,27 @@ fn killed_again_and_again_it_converges_and_nothing_acknowledged_is_lost() {
         let new = |secret: &String| site.past(secret).last() == values.get(secret);
         let written = written.filter(new).count();
         among_writes += usize::from(written > 0 && written < SECRETS_THERE);
+        let left = going.iter().filter(|name| site.is_there(name)).count();
+        among_deletions += usize::from(left > 0 && left < going.len());
 
         site.until_done(run);
         in_step(&site);
+        gone(&site, &going);
+        removed.extend(going);
         only_kept += nothing_is_lost(&site, &acknowledged);
     }
     assert!(killed * 3 > kills, "only {killed} of {kills} were killed");
+    assert!(removed.len() >= kills.min(SO_MANY_PASSING), "{removed:?}");
+    gone(&site, &removed);
     // Of few kills on a busy machine all may fall beside the writes; of many they cannot.
     if kills >= 100 {
         assert!(
             among_writes > 0,
             "no kill fell among the writes of {lasts:?}"
+        );
+        assert!(
+            among_deletions > 0,
+            "no kill fell among the deletions of {lasts:?}"
         );
         assert!(only_kept > 0, "nothing was kept by the local store");
     }
@@ -315,7 +385,7 @@ fn killed_again_and_again_it_converges_and_nothing_acknowledged_is_lost() {
     site.run("set LAST").input("here").succeeds();
     let there = format!("set LAST --store {mirror} --yes");
     site.run(&there).input("there").succeeds();
-    site.until_done(&runs[2]);
+    site.until_done(&runs[runs.len() - 1]);
     in_step(&site);
     assert_eq!(site.left_over(), Vec::<String>::new());
 }

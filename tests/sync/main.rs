@@ -4,6 +4,9 @@
 
 mod crowd;
 mod dice;
+mod emptied;
+mod ends;
+mod fanout;
 mod faults;
 mod follow;
 mod keeping;
@@ -11,6 +14,7 @@ mod keeping;
 mod keyring_session;
 mod killed;
 mod kinds;
+mod owners;
 mod pairs;
 mod putback;
 #[path = "../program/support.rs"]
@@ -22,3 +26,4 @@ mod shapes;
 mod simulate;
 mod support;
 mod truth;
+mod unguarded;

@@ -729,3 +729,29 @@ pub(crate) async fn harmed_at(
     schedule.check_the_files();
     truth.verdict().map(|()| struck)
 }
+
+/// A value that somebody replaced and put back, and that a sync replaces by another one which a person chose.
+pub(crate) async fn put_back_and_replaced(sabotage: &Sabotage) -> Result<(), String> {
+    let (mut dice, totals) = (Dice::new(1), Totals::default());
+    let mut story = String::from("stores:");
+    let stores = Sides {
+        left: memory_store(&mut dice, sabotage, &mut story),
+        right: memory_store(&mut dice, sabotage, &mut story),
+    };
+    let mut schedule = Schedule::new(&mut dice, 1, stores, &totals, sabotage);
+    schedule.keeps = true;
+    let truth = &schedule.truth;
+    truth.tell(story);
+    let name = &truth.names[0];
+    truth.somebody_puts(Side::Left, name).await;
+    let old = truth.standing(Side::Left, name).unwrap();
+    truth.somebody_puts(Side::Left, name).await;
+    truth.somebody_puts_back(Side::Left, name, &old).await;
+    truth.somebody_puts(Side::Right, name).await;
+    let mut way = schedule.thorough(0, &mut dice);
+    way.rules.prefer = Some(Side::Right);
+    way.manner = Manner::Leave;
+    schedule.run(0, way).await;
+    schedule.come_to_rest(&mut dice).await;
+    truth.verdict()
+}

@@ -15,14 +15,14 @@ use secrets_testkit::block_on;
 use secrets_testkit::faulty::IgnoresPreconditions;
 
 use crate::faults::Harm;
-use crate::schedule::{Sabotage, Totals, by_chance, harmed_at};
+use crate::schedule::{Sabotage, Totals, by_chance, harmed_at, put_back_and_replaced};
 
 /// More than there are processors: the layers' waits between tries are real time, and overlap.
 const THREADS: usize = 16;
 /// How many pairs of stores are harmed at each call.
 const STORES: u64 = 24;
 
-fn number(variable: &str, otherwise: u64) -> u64 {
+pub(crate) fn number(variable: &str, otherwise: u64) -> u64 {
     match std::env::var(variable) {
         Ok(text) => text.parse().unwrap(),
         Err(_) => otherwise,
@@ -30,7 +30,7 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 }
 
 /// Tries these seeds, several at once, until `enough` have failed; the failures, by seed.
-fn failures(
+pub(crate) fn failures(
     seeds: Range<u64>,
     enough: usize,
     one: impl Fn(u64) -> std::result::Result<(), String> + Sync,
@@ -60,6 +60,20 @@ fn failures(
     failures
 }
 
+/// Fails if any of them has failed, with the command that replays the first.
+///
+/// # Panics
+/// Then.
+pub(crate) fn replayed(failures: &[(u64, String)], test: &str) {
+    let Some((seed, story)) = failures.first() else {
+        return;
+    };
+    let seeds: Vec<_> = failures.iter().map(|(seed, _)| seed).collect();
+    panic!(
+        "failed: {seeds:?}; again: SECRETS_TEST_SCHEDULES=1 SECRETS_TEST_SEED={seed} cargo test --test sync {test}\n{story}"
+    );
+}
+
 #[test]
 fn every_schedule_converges_and_loses_no_acknowledged_value() {
     let first = number("SECRETS_TEST_SEED", 1);
@@ -67,12 +81,7 @@ fn every_schedule_converges_and_loses_no_acknowledged_value() {
     let totals = Totals::default();
     let one = |seed| block_on(by_chance(seed, &totals, &Sabotage::default()));
     let failures = failures(first..first + count, 3, one);
-    if let Some((seed, story)) = failures.first() {
-        let seeds: Vec<_> = failures.iter().map(|(seed, _)| seed).collect();
-        panic!(
-            "failed: {seeds:?}; again with SECRETS_TEST_SCHEDULES=1 SECRETS_TEST_SEED={seed}\n{story}"
-        );
-    }
+    replayed(&failures, "every_schedule_converges");
     if count >= 1000 {
         // All that was to be met was met.
         let words = totals.words();
@@ -108,7 +117,7 @@ fn a_sync_harmed_at_any_of_its_calls_is_mended_by_the_next_one() {
     };
     let failures = failures(0..STORES, 1, one);
     if let Some((seed, story)) = failures.first() {
-        panic!("with the stores of {seed}: {story}");
+        panic!("with the stores of {seed}; again: cargo test --test sync a_sync_harmed\n{story}");
     }
     let struck = struck.load(Ordering::SeqCst);
     assert!(struck > 50 * usize::try_from(STORES).unwrap(), "{struck}");
@@ -193,6 +202,21 @@ fn a_keeper_that_keeps_nothing_is_found_out() {
         keeper: Some(|keeper| Bent::new(keeper, Pretends(AtomicUsize::new(1)))),
     };
     is_found(&sabotage, "replaced what nobody keeps");
+}
+
+#[test]
+fn a_value_that_was_put_back_is_no_longer_given_up() {
+    let mut sabotage = Sabotage {
+        can: Some(Capabilities {
+            history: false,
+            ..ABLE
+        }),
+        ..Sabotage::default()
+    };
+    block_on(put_back_and_replaced(&sabotage)).unwrap();
+    sabotage.keeper = Some(|keeper| Bent::new(keeper, Pretends(AtomicUsize::new(1))));
+    let story = block_on(put_back_and_replaced(&sabotage)).unwrap_err();
+    assert!(story.contains("v0 was acknowledged and is lost"), "{story}");
 }
 
 /// Does what it is asked, and says that it did not.

@@ -105,6 +105,7 @@ pub(crate) fn party(label: &str, provider: Arc<dyn Provider>, keeper: Keeper) ->
         environment: ENVIRONMENT.to_owned(),
         layers: vec![spec.clone()],
         trusted: true,
+        typed: false,
         allowed_names: Vec::new(),
     };
     let layer = Layer {

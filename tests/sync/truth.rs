@@ -109,6 +109,8 @@ struct Run {
     /// Whether its reads are looks, not read-backs.
     looking: bool,
     seen: Sides<BTreeMap<Name, Standing>>,
+    /// What it saw since the plan was accepted: what stood there right before a write.
+    again: Sides<BTreeMap<Name, Standing>>,
     /// What this round was told.
     round: Round,
 }
@@ -228,7 +230,7 @@ impl Truth {
     /// The plan is accepted; from now on the run writes.
     pub(crate) fn go(&self, machine: usize, round: Round) {
         let run = &mut self.lock().runs[machine];
-        (run.looking, run.round) = (false, round);
+        (run.looking, run.round, run.again) = (false, round, Sides::default());
     }
 
     /// Waits until all that was sent has been carried out.
@@ -265,6 +267,18 @@ impl Truth {
         let value = SecretValue::from_vec(self.new_value(name).into_bytes());
         let wish = vec![(name.clone(), Some(value), Precondition::Unguarded)];
         self.perform(Actor::Person, side, wish, cx()).await.unwrap();
+    }
+
+    /// Somebody puts an old value back.
+    pub(crate) async fn somebody_puts_back(self: &Arc<Self>, side: Side, name: &Name, old: &str) {
+        let value = SecretValue::from_slice(old.as_bytes());
+        let wish = vec![(name.clone(), Some(value), Precondition::Unguarded)];
+        self.perform(Actor::Person, side, wish, cx()).await.unwrap();
+    }
+
+    /// What stands there.
+    pub(crate) fn standing(&self, side: Side, name: &Name) -> Option<String> {
+        self.lock().now.of(side).get(name)?.value.clone()
     }
 
     /// Somebody removes it.
@@ -399,6 +413,10 @@ impl Truth {
             Actor::Person | Actor::Vanishing => {
                 let mut inner = self.lock();
                 inner.given_up.extend(before.value.clone());
+                // What is put back is acknowledged once more: from now on it must not be lost.
+                if let Some(value) = &value {
+                    inner.given_up.remove(value);
+                }
                 let origin = inner.same_as.len();
                 inner.same_as.push(origin);
                 Standing {
@@ -454,6 +472,7 @@ impl Truth {
         let run = &inner.runs[machine];
         let look = |side: Side| run.seen.of(side).get(name).cloned().unwrap_or_default();
         let (source, target) = (look(side.other()), look(side));
+        let again = run.again.of(side).get(name).cloned();
         let decided = run.round.decided.contains(name);
         let moved = run.round.moved.contains(&(name.clone(), side));
         let by_value = !store.tells_put_back() && !moved;
@@ -481,12 +500,23 @@ impl Truth {
         if let Some(old) = &before.value {
             // A version that is only a MAC of the value comes back with it: then what is replaced is
             // what was seen, and kept.
-            let same = !can.own_versions && before.value == target.value;
+            let same = !(can.own_versions && store.versions) && before.value == target.value;
             if before.since != target.since && !same {
                 if guards(can, store.versions, target.value.is_some()) {
                     wrong.push("discarded what was written since it had looked");
                 }
-                // The plan had said so: unguarded.
+                // The plan had said so: unguarded. It looks again right before, and what it could see
+                // then is not what was announced.
+                match again {
+                    None => wrong.push("overwrote, unguarded, without another look"),
+                    Some(again) if again.since == before.since => {
+                        wrong.push("overwrote, unguarded, what it had seen right before");
+                    }
+                    Some(again) if again.value != target.value => {
+                        wrong.push("went on, unguarded, where it had seen something else");
+                    }
+                    Some(_) => {}
+                }
                 inner.windows += 1;
                 inner.given_up.insert(old.clone());
             } else {
@@ -537,8 +567,14 @@ impl Truth {
                     run.seen.of_mut(side).insert(name.clone(), standing);
                 }
             }
-            // A read-back.
-            Select::Names(_) => return,
+            // Right before a write, or a read-back.
+            Select::Names(names) => {
+                for name in names {
+                    let standing = now.get(name).cloned().unwrap_or_default();
+                    run.again.of_mut(side).insert(name.clone(), standing);
+                }
+                return;
+            }
         }
         // What it sees as the same it may take for agreed.
         for name in &self.names {

@@ -147,6 +147,9 @@ pub struct Snapshot {
     /// For `Select::All`: whether what is deleted is among the items, so that a name which is not
     /// there never was. Where it is not, only `Select::Names` tells.
     pub deletions: bool,
+    /// Whose the store is, where each of its answers says so: an account and a region. The same address is
+    /// another store in another one's.
+    pub owner: Option<String>,
 }
 
 /// What to do to one secret.

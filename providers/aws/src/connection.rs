@@ -118,6 +118,11 @@ impl Connection {
         Ok(&self.built().await?.service)
     }
 
+    /// Whose secrets the answers so far were about; nothing before the first that says so.
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.built.get()?.service.owner()
+    }
+
     /// Where it is, as a person would say it.
     pub(crate) fn endpoint(&self) -> String {
         match (&self.endpoint, &self.region) {

@@ -421,6 +421,7 @@ impl Provider for Document {
                     foreign: Vec::new(),
                     missing: true,
                     deletions: false,
+                    owner: self.connection.owner(),
                 });
             }
         };
@@ -439,6 +440,7 @@ impl Provider for Document {
             foreign: here.fields.foreign(),
             missing: false,
             deletions: false,
+            owner: self.connection.owner(),
         })
     }
 

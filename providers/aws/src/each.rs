@@ -207,6 +207,7 @@ impl Each {
         }
         Ok(Snapshot {
             items,
+            owner: self.connection.owner(),
             ..Snapshot::default()
         })
     }
@@ -242,6 +243,7 @@ impl Each {
         }
         snapshot.items.sort_by(|a, b| a.0.cmp(&b.0));
         snapshot.foreign.sort();
+        snapshot.owner = self.connection.owner();
         Ok(snapshot)
     }
 

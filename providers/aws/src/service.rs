@@ -1,6 +1,6 @@
 //! The service's calls, each once: no call is repeated here, and no put goes out without a stage.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::primitives::{Blob, DateTime};
@@ -32,6 +32,8 @@ const NOTHING: &[u8] = b"\0";
 pub(crate) struct Service {
     client: Client,
     pub(crate) clock: Arc<Clock>,
+    /// Whose the secrets are, as their ARNs say.
+    owner: OnceLock<String>,
 }
 
 /// A value with the version that holds it.
@@ -144,7 +146,24 @@ impl Pages {
 
 impl Service {
     pub(crate) fn new(client: Client, clock: Arc<Clock>) -> Self {
-        Self { client, clock }
+        Self {
+            client,
+            clock,
+            owner: OnceLock::new(),
+        }
+    }
+
+    /// The account and the region of what was answered so far.
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.owner.get().cloned()
+    }
+
+    /// Takes note of whose a secret is: `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME-RANDOM`.
+    fn meet(&self, arn: Option<&str>) {
+        let mut parts = arn.into_iter().flat_map(|arn| arn.splitn(7, ':')).skip(3);
+        if let (Some(region), Some(account)) = (parts.next(), parts.next()) {
+            self.owner.get_or_init(|| format!("{account} {region}"));
+        }
     }
 
     async fn call<T, E>(
@@ -172,6 +191,7 @@ impl Service {
         };
         let action = "secretsmanager:GetSecretValue";
         let found = self.call(cx, action, Sent::Read, request.send()).await?;
+        self.meet(found.arn.as_deref());
         let version = found.version_id.unwrap_or_default();
         Ok(Held {
             name: found.name.unwrap_or_default(),
@@ -204,6 +224,7 @@ impl Service {
             .unwrap_or_default()
             .into_iter()
             .map(|entry| {
+                self.meet(entry.arn.as_deref());
                 let version = entry.version_id.unwrap_or_default();
                 Held {
                     name: entry.name.unwrap_or_default(),

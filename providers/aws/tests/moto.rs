@@ -495,3 +495,26 @@ fn a_change_whose_answer_cannot_be_understood_is_unknown_and_never_said_not_to_b
         }
     }
 }
+
+#[test]
+fn a_store_says_whose_it_is_as_soon_as_it_holds_anything() {
+    let moto = Moto::start();
+    for options in ["", "?layout=each"] {
+        let address = format!("aws:{}{options}", fresh("owned"));
+        let reading = store(&moto.url(), &address);
+        let owner = |what: Select<'_>| {
+            let read = block_on(reading.provider.read(&cx(), what));
+            read.unwrap().owner
+        };
+        assert_eq!(owner(Select::All), None, "{options}");
+        store(&moto.url(), &address)
+            .put("A", "1", Precondition::Unguarded)
+            .unwrap();
+        // The account of all who log in to moto without saying more.
+        let moto = format!("123456789012 {}", support::REGION);
+        let names = [name("A")];
+        for what in [Select::All, Select::Names(&names)] {
+            assert_eq!(owner(what).as_deref(), Some(moto.as_str()), "{options}");
+        }
+    }
+}

@@ -535,6 +535,7 @@ impl Provider for Dotenv {
             foreign: items.foreign,
             missing: contents.is_none(),
             deletions: false,
+            owner: None,
         })
     }
 

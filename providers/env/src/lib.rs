@@ -166,6 +166,7 @@ impl Provider for Environment {
             foreign: self.foreign.clone(),
             missing: false,
             deletions: false,
+            owner: None,
         })
     }
 

@@ -91,6 +91,7 @@ impl Keyring {
             foreign: all.others.iter().map(|user| shortened(user)).collect(),
             missing: false,
             deletions: false,
+            owner: None,
         })
     }
 }
@@ -190,6 +191,7 @@ impl Provider for Keyring {
             foreign: Vec::new(),
             missing: false,
             deletions: false,
+            owner: None,
         })
     }
 

@@ -9,7 +9,7 @@ use secrets_platform::files;
 use crate::document::{Document, Kept};
 use crate::hex;
 use crate::identity::Identity;
-use crate::open::{self, Trust};
+use crate::open::{self, Resealing, Trust};
 use crate::pins::{Pins, Seen};
 use crate::place::{self, Place};
 use crate::provider::Local;
@@ -183,7 +183,20 @@ impl Folder {
 
     /// The team, confirmed, with the owner of the identity in it.
     fn own_team(&self) -> Result<Team> {
+        // At first sight a document that somebody signed may vouch for the list.
+        if self.place.pins()?.members.is_none() {
+            for name in self.place.documents() {
+                let _ = self.store(&name).load();
+            }
+        }
         let pins = self.place.pins()?;
+        if pins.members.is_none() {
+            return Err(Error::new(
+                ErrorKind::Untrusted,
+                "the people of recipients.toml were never confirmed on this machine",
+            )
+            .with_hint(open::CONFIRM));
+        }
         let team = self.place.confirmed_team(&pins)?;
         let identity = Identity::parse(&*(self.identity)()?)?;
         let key = identity.signing_key();
@@ -252,7 +265,12 @@ impl Folder {
             }
         })?;
         self.pin(&after)?;
-        Ok(self.reseal(None, |environment| new.opens(environment)))
+        let resealing = Resealing {
+            before: &before,
+            leaving: None,
+            coming: Some(new),
+        };
+        Ok(self.reseal(resealing, |environment| new.opens(environment)))
     }
 
     /// Removes a person and seals every document they could open anew. What they have read they
@@ -296,8 +314,13 @@ impl Folder {
             list.retain(|m| m.name != name)
         })?;
         self.pin(&after)?;
+        let resealing = Resealing {
+            before: &before,
+            leaving: Some(&member),
+            coming: None,
+        };
         Ok(Removed {
-            resealed: self.reseal(Some(&member), |environment| member.opens(environment)),
+            resealed: self.reseal(resealing, |environment| member.opens(environment)),
             could_read,
             unknown,
         })
@@ -313,7 +336,7 @@ impl Folder {
         }
     }
 
-    fn reseal(&self, leaving: Option<&Member>, concerned: impl Fn(&str) -> bool) -> Vec<Resealed> {
+    fn reseal(&self, resealing: Resealing<'_>, concerned: impl Fn(&str) -> bool) -> Vec<Resealed> {
         let documents = self
             .place
             .documents()
@@ -321,7 +344,7 @@ impl Folder {
             .filter(|name| concerned(name));
         documents
             .map(|name| Resealed {
-                outcome: self.store(&name).reseal(leaving),
+                outcome: self.store(&name).reseal(resealing),
                 environment: name,
             })
             .collect()
@@ -368,10 +391,7 @@ impl Folder {
         self.place.shelf.update(|pins| {
             match &team {
                 Some(team) => pins.confirm(team),
-                None => {
-                    pins.members = None;
-                    pins.documents.clear();
-                }
+                None => pins.members = None,
             }
             if let Some(seen) = &found {
                 pins.accepted.retain(|accepted| *accepted != seen.digest);
@@ -380,11 +400,7 @@ impl Folder {
             } else if gone {
                 pins.documents.remove(name);
             }
-        })?;
-        match (team.as_ref().and_then(Team::store), &found) {
-            (Some(store), Some(seen)) => self.place.shelf.set_newest(store, name, seen),
-            _ => Ok(()),
-        }
+        })
     }
 
     /// Takes back every word given for a document that nobody known had signed. The people, and the
@@ -440,7 +456,19 @@ impl Folder {
         {
             lines.insert(0, format!("it says it is the store of {root}"));
         }
-        lines.extend(found.as_ref().and_then(|found| found.doubt(&trust)));
+        if let Some(found) = &found {
+            lines.extend(found.doubts(&trust));
+            let there = found.sealed_to();
+            let members = team.members().iter().filter(|m| m.opens(name));
+            let more = members.filter(|m| !there.is_empty() && !there.contains(&m.age));
+            let more: Vec<&str> = more.map(|m| m.name.as_str()).collect();
+            if !lines.is_empty() && !more.is_empty() {
+                let more = more.join(", ");
+                lines.push(format!(
+                    "{name}.age is not sealed to {more}: the next write seals it to them"
+                ));
+            }
+        }
         let gone = sealed.is_none().then(|| place::gone(name, &pins)).flatten();
         lines.extend(gone.clone());
         // Not over the lines: the same people, accepted with one document, are no longer news

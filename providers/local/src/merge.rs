@@ -14,6 +14,7 @@ use crate::document::Document;
 use crate::folder::Folder;
 use crate::identity::Identity;
 use crate::open::{self, Trust};
+use crate::pins::Pins;
 use crate::provider::Local;
 use crate::seal;
 use crate::sealer::Sealer;
@@ -104,20 +105,17 @@ impl Local {
             return Ok(Merged::whole(ours, Vec::new()));
         }
         let identity = self.identity()?;
-        let mut pins = self.place.pins()?;
+        let pins = self.place.pins()?;
         if pins.members.is_none() || pins.elsewhere.is_some() {
             // Whoever can push puts a folder anywhere; git calls us for each.
             return Err(Error::new(
                 ErrorKind::Untrusted,
                 "nobody has looked into this folder's store on this machine: nothing is signed in it unasked",
             )
-            .with_hint(
-                "run `secrets list` in that folder first; if it is still refused, `secrets trust`",
-            ));
-        }
-        // What was seen in another folder is as old here: our signature must not make it new.
-        if let Some(newest) = self.place.shelf.newest(&pins, &self.name)? {
-            pins.documents.insert(self.name.clone(), newest);
+            .with_hint(format!(
+                "run `secrets list --store local:{}` in that folder first; if it is still refused, `secrets trust`",
+                self.name
+            )));
         }
         let team = self.place.confirmed_team(&pins)?;
         let trust = Trust {
@@ -127,6 +125,7 @@ impl Local {
         };
         let one = self.signed("ours", ours, &identity, &trust)?;
         let other = self.signed("theirs", theirs, &identity, &trust)?;
+        let ceiling = self.ceiling(&pins, [&one, &other])?;
         let overtaken = one.overtaken.clone().filter(|_| other.overtaken.is_some());
         if ancestor == Some(ours)
             && one.document.generation < other.document.generation
@@ -154,7 +153,13 @@ impl Local {
             },
         };
         let people = team.digest_for(&self.name);
-        self.for_us(&team, &other.document, base.document.as_ref())?;
+        self.for_us("theirs", &team, &other.document, &one.document)?;
+        // What was read here was judged then.
+        let was_seen =
+            pins.documents.get(&self.name).map(|seen| &seen.digest) == one.digest.as_ref();
+        if !was_seen {
+            self.for_us("ours", &team, &one.document, &other.document)?;
+        }
         self.nobody_was_removed(&team, &one.document, &other.document)?;
         let whole = (one.overtaken.is_none() || overtaken.is_some())
             && one.document.recipients == people
@@ -184,7 +189,13 @@ impl Local {
             _ if !changed && whole => ours.to_vec(),
             // No newer than they are, wherever it is read: also where less was seen than here.
             Some(_) => sealer.seal_as(highest, document, one.digest)?.0,
-            None => sealer.seal(document, one.digest)?.0,
+            None => match ceiling {
+                Some(ceiling) => {
+                    let next = highest.saturating_add(1).min(ceiling);
+                    sealer.seal_as(next, document, one.digest)?.0
+                }
+                None => sealer.seal(document, one.digest)?.0,
+            },
         };
         Ok(Merged {
             bytes,
@@ -193,6 +204,18 @@ impl Local {
             without_ancestor: base.doubt,
             overtaken,
         })
+    }
+
+    /// The generation that what becomes of two sides may not pass: the one before the newest that was seen in
+    /// another folder of this store, if both are older than that. Our signature must not make them new there.
+    fn ceiling(&self, pins: &Pins, sides: [&Signed; 2]) -> Result<Option<u64>> {
+        let newest = self.place.shelf.newest(pins, &self.name)?;
+        let newest = newest.filter(|newest| {
+            let is_it = |side: &Signed| side.digest.as_ref() == Some(&newest.digest);
+            let is_newer = |side: &Signed| side.document.generation > newest.generation;
+            !sides.iter().any(|side| is_it(side) || is_newer(side))
+        });
+        Ok(newest.map(|newest| newest.generation.saturating_sub(1)))
     }
 
     /// Opens one side. How old it is, is for the caller to judge.
@@ -252,17 +275,18 @@ impl Local {
         }
     }
 
-    /// That theirs was sealed to nobody but people there are now, or to those there were before: else it is of
-    /// a branch whose `recipients.toml` is not merged yet, or of another team.
-    fn for_us(&self, team: &Team, theirs: &Document, base: Option<&Document>) -> Result<()> {
+    /// That a side was sealed to nobody but people there are now, or whom the other side knows: else it is of a
+    /// branch whose `recipients.toml` is not merged yet, or of another team.
+    fn for_us(&self, side: &str, team: &Team, one: &Document, other: &Document) -> Result<()> {
         let keys = team.recipients(&self.name);
-        let known =
-            !theirs.sealed_to.is_empty() && theirs.sealed_to.iter().all(|k| keys.contains(k));
-        if known || base.is_some_and(|base| base.recipients == theirs.recipients) {
+        let is_known = |key: &String| {
+            keys.contains(key) || other.sealed_to.contains(key) || other.removed.contains(key)
+        };
+        if !one.sealed_to.is_empty() && one.sealed_to.iter().all(is_known) {
             return Ok(());
         }
         let message = format!(
-            "theirs: {}.age is sealed to other people than those of recipients.toml here",
+            "{side}: {}.age is sealed to other people than those of recipients.toml here",
             self.name
         );
         Err(Error::new(ErrorKind::Untrusted, message)

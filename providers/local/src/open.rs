@@ -40,8 +40,12 @@ pub(crate) struct Trust<'a> {
 /// The team has just been changed: what was sealed to the one before is sealed to the one there is now.
 #[derive(Clone, Copy)]
 pub(crate) struct Resealing<'a> {
+    /// The team there was, which was confirmed.
+    pub(crate) before: &'a Team,
     /// Somebody who is being removed: what they wrote last is believed this once.
     pub(crate) leaving: Option<&'a Member>,
+    /// Somebody who is being added, perhaps once more.
+    pub(crate) coming: Option<&'a Member>,
 }
 
 impl Trust<'_> {
@@ -137,10 +141,24 @@ impl Found {
         })
     }
 
+    /// All that takes a person's word.
+    pub(crate) fn doubts(&self, trust: &Trust<'_>) -> impl Iterator<Item = String> + use<> {
+        let doubts = [
+            self.unvouched(trust),
+            self.overtaken(trust),
+            self.for_others(trust),
+        ];
+        doubts.into_iter().flatten()
+    }
+
+    /// The public keys it says it is sealed to.
+    pub(crate) fn sealed_to(&self) -> &[String] {
+        &self.document.sealed_to
+    }
+
     /// Why it may not be believed without a person's word.
     pub(crate) fn doubt(&self, trust: &Trust<'_>) -> Option<String> {
-        let doubt = self.unvouched(trust).or_else(|| self.overtaken(trust));
-        doubt.or_else(|| self.for_others(trust))
+        self.doubts(trust).next()
     }
 
     /// Why nobody vouches for it. A person's word stands in for the signature. It does not for the
@@ -177,8 +195,9 @@ impl Found {
         let name = &self.document.environment;
         let confirmed = trust.pins.confirmed()?;
         let is_for = |team: &Team| self.document.recipients == team.digest_for(name);
-        let known = is_for(&confirmed) || is_for(trust.listed);
-        let accepted = trust.resealing.is_some() || trust.pins.accepted.contains(&self.digest);
+        let before = trust.resealing.map(|resealing| resealing.before);
+        let known = is_for(&confirmed) || is_for(trust.listed) || before.is_some_and(is_for);
+        let accepted = trust.pins.accepted.contains(&self.digest);
         (!known && !accepted).then(|| {
             format!("{name}.age was sealed to other people than those you confirmed, and those of recipients.toml")
         })

@@ -145,13 +145,6 @@ impl Shelf {
         })
     }
 
-    /// A person has said that this is the newest state of a document.
-    pub(crate) fn set_newest(&self, store: &str, name: &str, seen: &Seen) -> Result<()> {
-        self.update_known(store, |known| {
-            known.newest.insert(name.to_owned(), seen.clone());
-        })
-    }
-
     /// Changes this folder's record. People who were confirmed are from then on known in every folder.
     pub(crate) fn update(&self, change: impl Fn(&mut Pins)) -> Result<()> {
         match self.update_own(change)? {

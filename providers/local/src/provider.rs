@@ -139,6 +139,25 @@ fn unseen(name: &str, is_there: bool) -> Error {
     Error::new(ErrorKind::Untrusted, message).with_hint(open::CONFIRM)
 }
 
+/// That nobody is sealed to again who was removed, unless that is what is asked for: a list that still has them
+/// is older than the document.
+fn nobody_comes_back(document: &Document, team: &Team, coming: Option<&Member>) -> Result<()> {
+    let name = &document.environment;
+    let mut members = team.members().iter().filter(|m| m.opens(name));
+    let back = members.find(|m| {
+        document.removed.contains(&m.age) && coming.is_none_or(|coming| coming.age != m.age)
+    });
+    let Some(member) = back else { return Ok(()) };
+    let who = &member.name;
+    Err(Error::new(
+        ErrorKind::Untrusted,
+        format!("{who} is in recipients.toml, and {name}.age was sealed anew without them"),
+    )
+    .with_hint(format!(
+        "out again: `secrets team remove {who}`; in again: then `secrets team add {who} …`"
+    )))
+}
+
 fn revision(digest: Option<&String>) -> Revision {
     Revision::new(digest.map_or(ABSENT, String::as_str))
 }
@@ -238,7 +257,7 @@ impl Local {
             }
             None => {
                 not_gone(&self.name, &sealer.pins)?;
-                if first && !self.place.documents().is_empty() {
+                if first {
                     return Err(unseen(&self.name, false));
                 }
                 let document = Document::new(&self.name);
@@ -250,6 +269,8 @@ impl Local {
             mut document,
             digest,
         } = loaded;
+        let coming = resealing.and_then(|resealing| resealing.coming);
+        nobody_comes_back(&document, &sealer.team, coming)?;
         let (changed, answer) = make(&mut document, digest.as_ref(), sealer.me())?;
         if !changed {
             return Ok((answer, None));
@@ -271,12 +292,10 @@ impl Local {
             .map(|_| ())
     }
 
-    /// Seals the document anew, to the people there are now; what somebody who is `leaving` has
-    /// signed is believed this once more.
-    pub(crate) fn reseal(&self, leaving: Option<&Member>) -> Result<()> {
-        let resealing = Some(Resealing { leaving });
+    /// Seals the document anew, to the people there are now.
+    pub(crate) fn reseal(&self, resealing: Resealing<'_>) -> Result<()> {
         self.rewrite(
-            resealing,
+            Some(resealing),
             |_: &mut Document, _: Option<&String>, _: &str| Ok((true, ())),
         )
         .map(|_| ())
@@ -550,6 +569,7 @@ impl Provider for Local {
             foreign: Vec::new(),
             missing: loaded.is_none(),
             deletions: matches!(what, Select::All),
+            owner: None,
         })
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn recipient(text: &str) -> Result<Box<dyn age::Recipient>> {
         ErrorKind::InvalidConfig,
         "a public key is age1… or ssh-ed25519 …, and this is neither",
     )
-    .with_hint("`secrets identity show` prints it"))
+    .with_hint("`secrets identity show` prints one's own, `age-keygen` that of a recovery key"))
 }
 
 /// Whether a text is a public key that age can seal to.

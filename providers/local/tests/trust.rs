@@ -114,7 +114,7 @@ fn a_document_signed_by_nobody_is_refused_until_it_is_accepted() {
         "signed by nobody",
     );
     let review = ada.folder().review("dev").unwrap();
-    assert_eq!(review.lines().len(), 1, "{review:?}");
+    assert_eq!(review.lines().len(), 2, "{review:?}");
     refused(
         ada.folder().accept("dev", "something else"),
         ErrorKind::Conflict,

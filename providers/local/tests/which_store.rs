@@ -55,6 +55,7 @@ fn a_store_without_an_id_is_still_one() {
     let list = list.replace(&ada.id(), "");
     std::fs::write(ada.file("recipients.toml"), list).unwrap();
     std::fs::remove_dir_all(ada.opening.dirs.state.join("local")).unwrap();
+    ada.accept("dev");
     ada.set("local:", "A", "1").unwrap();
     assert_eq!(ada.get("local:", "A").unwrap().as_deref(), Some("1"));
 }
@@ -264,4 +265,104 @@ fn what_is_old_in_one_folder_does_not_become_new_by_a_merge_in_another() {
     let merged = folder.merge("dev", Some(&ancestor), &one, &other, &mut theirs_count);
     std::fs::write(ada.file("dev.age"), merged.unwrap().bytes).unwrap();
     refused(ada.get("local:", "A"), ErrorKind::Untrusted, "older than");
+}
+
+#[test]
+fn at_first_sight_the_team_is_not_changed_before_its_people_are_confirmed() {
+    let (ada, grace) = (Person::founder(), Person::new());
+    let (mallory, fay) = (Person::new(), Person::new());
+    ada.folder().add(&grace.member("grace", &["*"])).unwrap();
+    ada.set("local:", "A", "1").unwrap();
+    grace.pull(&ada);
+    add_by_hand(&grace, &mallory, "mallory");
+    let fay = fay.member("fay", &["*"]);
+    refused(
+        grace.folder().add(&fay).map(|_| ()),
+        ErrorKind::Untrusted,
+        "never confirmed on this machine",
+    );
+    refused(
+        grace.folder().remove("ada").map(|_| ()),
+        ErrorKind::Untrusted,
+        "never confirmed on this machine",
+    );
+    // An honest clone pins itself by what it reads.
+    let honest = Person::new();
+    ada.folder().add(&honest.member("hon", &["*"])).unwrap();
+    honest.pull(&ada);
+    assert!(honest.folder().add(&fay).is_ok());
+}
+
+#[test]
+fn a_store_without_documents_confirms_nobody_at_first_sight() {
+    let (ada, mallory) = (Person::founder(), Person::new());
+    ada.set("local:", "A", "1").unwrap();
+    let fresh = Person::new();
+    ada.folder().add(&fresh.member("fresh", &["*"])).unwrap();
+    fresh.pull(&ada);
+    add_by_hand(&fresh, &mallory, "mallory");
+    std::fs::remove_file(fresh.file("dev.age")).unwrap();
+    refused(
+        fresh.set("local:", "B", "2"),
+        ErrorKind::Untrusted,
+        "there is no dev.age yet",
+    );
+}
+
+#[test]
+fn who_was_removed_comes_back_by_being_added_alone() {
+    let (ada, eve) = (Person::founder(), Person::new());
+    ada.folder().add(&eve.member("eve", &["*"])).unwrap();
+    ada.set("local:", "A", "1").unwrap();
+    let before = std::fs::read(ada.file("recipients.toml")).unwrap();
+    ada.folder().remove("eve").unwrap();
+    ada.set("local:", "A", "rotated").unwrap();
+    // A list from before the removal is put back, and a person says yes to it.
+    std::fs::write(ada.file("recipients.toml"), before).unwrap();
+    let lines = ada.folder().review("dev").unwrap().lines().join("\n");
+    assert!(
+        lines.contains("dev.age is not sealed to eve: the next write seals it to them"),
+        "{lines}"
+    );
+    ada.accept("dev");
+    let back = "eve is in recipients.toml, and dev.age was sealed anew without them";
+    refused(ada.set("local:", "B", "2"), ErrorKind::Untrusted, back);
+    let fay = Person::new().member("fay", &["*"]);
+    let resealed = ada.folder().add(&fay).unwrap();
+    assert!(resealed[0].outcome.is_err());
+    ada.folder().remove("eve").unwrap();
+    ada.set("local:", "B", "2").unwrap();
+    ada.folder().add(&eve.member("eve", &["*"])).unwrap();
+    eve.pull(&ada);
+    assert_eq!(eve.get("local:", "B").unwrap().as_deref(), Some("2"));
+}
+
+#[test]
+fn another_team_s_document_is_no_side_of_a_merge_and_is_not_taken_over_by_adding_somebody() {
+    let (ada, eve) = (Person::founder(), Person::new());
+    ada.set("local:", "A", "1").unwrap();
+    let ours = ada.sealed();
+    eve.forge(&ada, "eve");
+    add_by_hand(&eve, &ada, "ada");
+    eve.accept("dev");
+    eve.set("local:", "A", "evil").unwrap();
+    let other = ada.elsewhere();
+    other.pull(&eve);
+    other.accept("dev");
+    other.set("local:", "B", "2").unwrap();
+    let blog = other.sealed();
+    let mut theirs_count = |_: &Name, _: &Sides<'_>| Pick::Theirs;
+    for (one, another) in [(&ours, &blog), (&blog, &ours)] {
+        refused(
+            ada.folder()
+                .merge("dev", None, one, another, &mut theirs_count)
+                .map(|_| ()),
+            ErrorKind::Untrusted,
+            "sealed to other people",
+        );
+    }
+    std::fs::write(ada.file("dev.age"), &blog).unwrap();
+    let fay = Person::new().member("fay", &["*"]);
+    let resealed = ada.folder().add(&fay).unwrap();
+    assert!(resealed[0].outcome.is_err());
 }

@@ -155,6 +155,7 @@ impl Provider for Memory {
             foreign: Vec::new(),
             missing: false,
             deletions: false,
+            owner: None,
         })
     }
 

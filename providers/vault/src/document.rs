@@ -10,7 +10,7 @@ use secrets_api::{
 };
 use secrets_net::{Document as Fields, Marks, document};
 
-use crate::kv::{CONCURRENCY, Kv, MOST_BYTES, State};
+use crate::kv::{CONCURRENCY, Kv, MOST_BYTES, State, dated};
 
 /// How often a write under no revision is made anew over what came meanwhile. Each time somebody
 /// else has succeeded.
@@ -47,7 +47,7 @@ impl Document {
     /// The state's name: the engine's own version, or without versions a MAC over the fields.
     fn revision(&self, state: &State, marks: &Marks) -> Revision {
         if self.kv.is_two() {
-            return Revision::new(state.name());
+            return Revision::new(state.revision());
         }
         match state {
             State::Live(_, fields, _) => whole(marks, fields),
@@ -94,8 +94,8 @@ impl Document {
             .write(cx, &self.kv.place.path, &fields, &state)
             .await
         {
-            Ok(version) if self.kv.is_two() => {
-                Ok(Some(written(Revision::new(version.to_string()))))
+            Ok((version, made)) if self.kv.is_two() => {
+                Ok(Some(written(Revision::new(dated(version, made)))))
             }
             Ok(_) => Ok(Some(written(whole(marks, &fields)))),
             Err(error) if error.kind() == ErrorKind::Conflict && base.is_some() => Err(moved_on()),
@@ -197,6 +197,7 @@ impl Provider for Document {
                 foreign: Vec::new(),
                 missing: true,
                 deletions: false,
+                owner: None,
             });
         };
         // When the document was written says nothing of one secret.
@@ -215,6 +216,7 @@ impl Provider for Document {
             foreign: fields.foreign(),
             missing: false,
             deletions: false,
+            owner: None,
         })
     }
 

@@ -183,7 +183,7 @@ impl Each {
     }
 
     async fn write(&self, cx: &Ctx, name: &Name, fields: &Fields, seen: &State) -> Result<Version> {
-        let version = self
+        let (version, _) = self
             .kv
             .write(cx, &self.kv.child(name.as_str()), fields, seen)
             .await?;
@@ -205,7 +205,7 @@ impl Each {
         let mut fields = live(state);
         fields.remove(&self.field);
         let bare = fields.is_empty();
-        let version = self.kv.write(cx, path, &fields, state).await?;
+        let (version, _) = self.kv.write(cx, path, &fields, state).await?;
         // The value is gone already; what is left is that others see a deletion.
         if bare {
             self.kv.delete(cx, path, version).await?;
@@ -421,6 +421,7 @@ impl Provider for Each {
             foreign,
             missing: false,
             deletions: all && self.kv.is_two(),
+            owner: None,
         })
     }
 

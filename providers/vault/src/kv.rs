@@ -54,6 +54,23 @@ impl State {
             other => other.version().to_string(),
         }
     }
+
+    /// The state in one word that no other has, also where all there was is deleted for good and the numbers
+    /// begin again.
+    pub(crate) fn revision(&self) -> String {
+        match self {
+            Self::Live(version, _, meta) => dated(*version, meta.modified),
+            other => other.name(),
+        }
+    }
+}
+
+/// The name of a version that was made then.
+pub(crate) fn dated(version: u64, made: Option<Timestamp>) -> String {
+    match made {
+        Some(made) => format!("{version}@{made}"),
+        None => version.to_string(),
+    }
 }
 
 /// The name of a deletion: other than that of the version it deleted.
@@ -281,7 +298,8 @@ impl Kv {
         Error::new(ErrorKind::InvalidConfig, what).with_hint(other)
     }
 
-    /// Writes a document: where the engine has versions, only over `seen`. Gives the new version.
+    /// Writes a document: where the engine has versions, only over `seen`. Gives the new version, and when it
+    /// was made.
     ///
     /// # Errors
     /// `Conflict` where the path has moved on since.
@@ -291,7 +309,7 @@ impl Kv {
         path: &str,
         document: &Document,
         seen: &State,
-    ) -> Result<u64> {
+    ) -> Result<(u64, Option<Timestamp>)> {
         let json = document.to_json();
         if json.len() > MOST_BYTES {
             return Err(Error::unsupported(format!(
@@ -307,7 +325,7 @@ impl Kv {
                 Raw::post(self.at("", path), json)
             };
             self.change(cx, request).await?;
-            return Ok(0);
+            return Ok((0, None));
         }
         let tail = format!(",\"options\":{{\"cas\":{}}}}}", seen.version());
         let mut body = Zeroizing::new(Vec::with_capacity(json.len() + tail.len() + 8));
@@ -319,10 +337,12 @@ impl Kv {
         #[derive(Deserialize)]
         struct Made {
             version: u64,
+            #[serde(default)]
+            created_time: String,
         }
         let body: Envelope<Made> = answer.made()?;
         let made = body.data.ok_or_else(|| answer.unclear())?;
-        Ok(made.version)
+        Ok((made.version, made.created_time.parse().ok()))
     }
 
     /// A change of which there is nothing to learn but that it was made.
@@ -417,7 +437,7 @@ impl Kv {
                 return Ok((named(deleted(*version), known.meta()), None));
             }
             let state = self.read(cx, path, Some(*version)).await?;
-            let name = state.name();
+            let name = state.revision();
             match state {
                 State::Live(_, document, meta) => Ok((named(name, meta), Some(document))),
                 // Deleted since.

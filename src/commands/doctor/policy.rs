@@ -48,11 +48,11 @@ pub(super) fn print(session: &Session) -> Result<Exit> {
         }));
     }
     for (n, (store, policy)) in found.iter().enumerate() {
+        if n > 0 {
+            session.printer.line("")?;
+        }
         if found.len() > 1 {
-            let gap = if n > 0 { "\n" } else { "" };
-            session
-                .printer
-                .line(printable(&format!("{gap}# {store}")))?;
+            session.printer.line(printable(&format!("# {store}")))?;
         }
         for line in policy.trim_end().lines() {
             session.printer.line(printable(line))?;

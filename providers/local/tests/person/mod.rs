@@ -50,6 +50,13 @@ impl Person {
         let list = list.replace(&self.id(), &of.id());
         std::fs::write(self.file("recipients.toml"), list).unwrap();
         std::fs::remove_dir_all(self.opening.dirs.state.join("local")).unwrap();
+        self.accept("dev");
+    }
+
+    /// Says yes to what waits.
+    pub fn accept(&self, name: &str) {
+        let review = self.folder().review(name).unwrap();
+        self.folder().accept(name, review.digest()).unwrap();
     }
 
     /// The line of the list that says which store it is.

@@ -2,7 +2,7 @@
 //! out or were forgotten.
 
 use secrets_api::{
-    ErrorKind, Lookup, Op, Precondition, Provider, ProviderExt as _, Select, Version,
+    Change, ErrorKind, Lookup, Op, Precondition, Provider, ProviderExt as _, Select, Version,
 };
 use secrets_testkit::block_on;
 use secrets_testkit::servers::until;
@@ -80,7 +80,9 @@ fn a_document_that_was_destroyed_may_have_held_another_value() {
             let revisions = |meta: secrets_api::Meta| {
                 let labels = meta.tags.into_iter();
                 let revisions = labels.filter(|(key, _)| key == secrets_api::REVISION);
-                revisions.map(|(_, revision)| revision).collect()
+                // The number; then when it was made.
+                let number = |revision: String| revision.split('@').next().unwrap().to_owned();
+                revisions.map(|(_, revision)| number(revision)).collect()
             };
             let told: Vec<Vec<String>> = history.into_iter().map(revisions).collect();
             told
@@ -94,6 +96,42 @@ fn a_document_that_was_destroyed_may_have_held_another_value() {
         stage.admin().ok("POST", "secret/destroy/shop", &second);
         assert_eq!(past(&*store, "A").await, [was("1")]);
         assert_eq!(told().await, [["3", "4"]]);
+    });
+}
+
+#[test]
+fn a_document_that_begins_anew_has_none_of_its_earlier_revisions() {
+    let stage = Stage::start();
+    let store = open(&stage.as_root(), SHOP);
+    block_on(async {
+        put(&*store, "A", "1").await.unwrap();
+        let then = store.read(&cx(), Select::All).await.unwrap().revision;
+        stage
+            .admin()
+            .ok("DELETE", "secret/metadata/shop", &Value::Null);
+        let (name, value) = (name("A"), value("1"));
+        let change = Change {
+            name: &name,
+            op: Op::Put(&value),
+            when: Precondition::Absent,
+        };
+        let written = store.write(&cx(), None, &[change]).await.unwrap();
+        let now = store.read(&cx(), Select::All).await.unwrap().revision;
+        assert_ne!(now, then);
+        // What a write answers is what a read finds.
+        assert_eq!(written.revision, now);
+        assert_eq!(
+            written.revision.unwrap().as_str().split('@').next(),
+            Some("1")
+        );
+        let state = store.history(&cx(), &name).await.unwrap().remove(0);
+        let then = then.unwrap();
+        assert!(
+            state
+                .tags
+                .iter()
+                .all(|(_, revision)| revision != then.as_str())
+        );
     });
 }
 

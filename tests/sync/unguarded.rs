@@ -1,0 +1,172 @@
+//! Stores that guard nothing, and others who write to them while a person thinks about the plan.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrets::apply::{self, Desk, Keeper, Link, Progress, Verdict, Work};
+use secrets::base::Kept;
+use secrets::choice::Chosen;
+use secrets::exit::Failure;
+use secrets::plan::{Action, Rules, Side, Sides, Why};
+use secrets_api::{Change, Ctx, Guard, Op, Precondition, Provider, ProviderExt as _};
+use secrets_memory::Memory;
+use secrets_testkit::block_on;
+
+use crate::support::{Ends, Machine, Unwatched, cx, layered, name, party, value};
+
+/// What somebody else does: on a thread of their own, since it happens while a sync runs on this one.
+fn change(store: &dyn Provider, secret: &str, text: Option<&str>) {
+    let (name, value) = (name(secret), text.map(value));
+    let change = Change {
+        name: &name,
+        op: value.as_ref().map_or(Op::Delete, Op::Put),
+        when: Precondition::Unguarded,
+    };
+    std::thread::scope(|scope| {
+        let done = scope.spawn(|| block_on(store.write_one(&cx(), change)).map(drop));
+        done.join().unwrap().unwrap();
+    });
+}
+
+fn put(store: &dyn Provider, secret: &str, value: &str) {
+    change(store, secret, Some(value));
+}
+
+fn text(store: &dyn Provider, secret: &str) -> Option<String> {
+    let there = block_on(store.read_one(&cx(), &name(secret))).unwrap();
+    Some(there.into_found()?.value.expose_text()?.to_owned())
+}
+
+/// A desk that says yes after something has happened meanwhile, once.
+struct Meanwhile<'a> {
+    happens: Option<Box<dyn FnOnce() + 'a>>,
+    conflicts: Vec<Action>,
+}
+
+impl<'a> Meanwhile<'a> {
+    fn new(happens: impl FnOnce() + 'a) -> Self {
+        Self {
+            happens: Some(Box::new(happens)),
+            conflicts: Vec::new(),
+        }
+    }
+}
+
+impl Desk for Meanwhile<'_> {
+    fn decide(&mut self, work: &mut Work, _round: usize) -> Result<Verdict, Failure> {
+        for link in &work.links {
+            self.conflicts
+                .extend(link.plan.conflicts().map(|step| step.action.clone()));
+        }
+        apply::check(work)?;
+        if let Some(happens) = self.happens.take() {
+            happens();
+        }
+        Ok(Verdict::Go)
+    }
+
+    fn begin(&self, _total: usize) -> Box<dyn Progress> {
+        Box::new(Unwatched)
+    }
+}
+
+async fn run(
+    machine: &Machine,
+    stores: [&Arc<dyn Provider>; 2],
+    cx: &Ctx,
+    desk: &mut dyn Desk,
+) -> Work {
+    let [left, right] = stores.map(Arc::clone);
+    let ends = Ends::new(
+        ("memory:left", Arc::clone(&left)),
+        ("memory:right", Arc::clone(&right)),
+    );
+    let kept = Kept::take(machine.state(), ends.pair(), machine.keys()).await;
+    let sides = Sides { left: 0, right: 1 };
+    let rules = Rules {
+        delete: true,
+        ..Rules::default()
+    };
+    let mut work = Work::new(
+        vec![
+            party("memory:left", left, Keeper::NotWanted),
+            party("memory:right", right, Keeper::NotWanted),
+        ],
+        vec![Link::new(sides, kept.unwrap(), rules)],
+        Chosen::default(),
+    );
+    apply::run(&mut work, cx, desk).await.unwrap();
+    work
+}
+
+#[test]
+fn what_somebody_wrote_while_a_person_was_asked_is_not_overwritten_where_nothing_guards() {
+    for guard in [Guard::None, Guard::CreateOnly] {
+        let machine = Machine::new(1);
+        let store = |guard| {
+            let can = secrets_api::Capabilities {
+                guard,
+                ..Memory::CAPABILITIES
+            };
+            layered(Arc::new(Memory::new(can)))
+        };
+        let (left, right) = (store(Guard::CompareAndSet), store(guard));
+        for secret in ["A", "B", "C"] {
+            put(&*left, secret, "1");
+        }
+        let stores = [&left, &right];
+        block_on(run(&machine, stores, &cx(), &mut Meanwhile::new(|| {})));
+        put(&*left, "A", "2");
+        put(&*left, "B", "2");
+        change(&*left, "C", None);
+        put(&*left, "D", "2");
+        let mut desk = Meanwhile::new(|| {
+            for secret in ["A", "C", "D"] {
+                put(&*right, secret, "theirs");
+            }
+        });
+        let work = block_on(run(&machine, stores, &cx(), &mut desk));
+        for secret in ["A", "C", "D"] {
+            assert_eq!(
+                text(&*right, secret).as_deref(),
+                Some("theirs"),
+                "{guard:?} {secret}"
+            );
+        }
+        assert_eq!(text(&*right, "B").as_deref(), Some("2"));
+        let wanted = [
+            Action::Conflict(Why::BothChanged),
+            Action::Conflict(Why::DeletedAndChanged(Side::Left)),
+            Action::Conflict(Why::NeverAgreed),
+        ];
+        assert_eq!(desk.conflicts, wanted, "{guard:?}");
+        assert!(
+            work.links[0]
+                .outcomes
+                .iter()
+                .all(|o| o.fate.failure().is_none())
+        );
+    }
+}
+
+#[test]
+fn a_person_who_thinks_for_longer_than_a_store_may_take_is_not_too_late() {
+    let machine = Machine::new(1);
+    let store = || layered(Arc::new(Memory::new(Memory::CAPABILITIES)));
+    let (left, right) = (store(), store());
+    put(&*left, "A", "1");
+    let time = Duration::from_secs(2);
+    let mut desk = Meanwhile::new(|| std::thread::sleep(time + Duration::from_millis(50)));
+    let work = block_on(run(
+        &machine,
+        [&left, &right],
+        &Ctx::within(time),
+        &mut desk,
+    ));
+    let outcomes = &work.links[0].outcomes;
+    assert!(
+        outcomes.iter().all(|o| o.fate.failure().is_none()),
+        "{outcomes:?}"
+    );
+    assert_eq!(text(&*right, "A").as_deref(), Some("1"));
+}

@@ -18,9 +18,9 @@ use secrets_api::{
 use secrets_memory::Memory;
 use secrets_testkit::bend::{Bend, Bent};
 use secrets_testkit::block_on;
-use tokio::sync::Notify;
 
 use crate::dice::Dice;
+use crate::faults::Death;
 use crate::simulate::{failures, number, replayed};
 use crate::support::{Clerk, ENVIRONMENT, Machine, cx, is_settled, layered, name, party, value};
 use crate::truth::values_in;
@@ -74,7 +74,7 @@ struct Place {
     dice: Mutex<Dice>,
     faults: Mutex<BTreeMap<usize, Harm>>,
     calls: AtomicUsize,
-    dies: Notify,
+    death: Death,
     totals: Arc<Totals>,
 }
 
@@ -184,13 +184,6 @@ impl Place {
             self.wrong(format!("replaced what nobody keeps: {store} {name} {old}"));
         }
     }
-
-    async fn die(&self) -> ! {
-        self.dies.notify_one();
-        loop {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 /// A run's way to one of the stores, or to the keeper.
@@ -224,10 +217,10 @@ impl Way {
                 call.await?;
                 Err(is(lost))
             }
-            Some(Harm::KillBefore) => place.die().await,
+            Some(Harm::KillBefore) => place.death.die().await,
             Some(Harm::KillAfter) => {
                 let _ = call.await;
-                place.die().await
+                place.death.die().await
             }
             Some(Harm::Rival) => {
                 if let Some(store) = self.store {
@@ -343,7 +336,7 @@ impl Schedule {
             dice: Mutex::new(dice.split()),
             faults: Mutex::default(),
             calls: AtomicUsize::new(0),
-            dies: Notify::new(),
+            death: Death::default(),
             totals: Arc::clone(totals),
             can,
         });
@@ -417,13 +410,14 @@ impl Schedule {
         place.tell(&format!("push prefer={:?} {answer:?}", rules.prefer));
         place.told.lock().unwrap().replaced.clear();
         place.calls.store(0, Ordering::SeqCst);
+        place.death.undo();
         *place.faults.lock().unwrap() = faults;
         let mut work = self.work(&rules).await;
         let mut clerk = Clerk::answering(move |_| answer);
         let cx = cx();
         let ran = tokio::select! {
             biased;
-            () = place.dies.notified() => None,
+            () = place.death.comes() => None,
             ran = apply::run(&mut work, &cx, &mut clerk) => Some(ran),
         };
         place.faults.lock().unwrap().clear();

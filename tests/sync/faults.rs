@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use secrets::plan::Side;
 use secrets_api::{
     Change, Ctx, Error, ErrorKind, Meta, Name, Provider, Result, Revision, Select, Snapshot, Unit,
@@ -84,8 +85,37 @@ pub(crate) struct Injector {
     dice: Mutex<Dice>,
     faults: Mutex<BTreeMap<usize, Harm>>,
     calls: AtomicUsize,
-    dead: AtomicBool,
-    killed: Notify,
+    death: Death,
+}
+
+/// A process that can die, once, in whatever it was doing.
+#[derive(Default)]
+pub(crate) struct Death {
+    met: AtomicBool,
+    told: Notify,
+}
+
+impl Death {
+    /// Before a run: whoever died in the one before it, or as that ended, lives again.
+    pub(crate) fn undo(&self) {
+        self.met.store(false, Ordering::SeqCst);
+        let _ = self.told.notified().now_or_never();
+    }
+
+    /// Ends when the process is to die.
+    pub(crate) async fn comes(&self) {
+        self.told.notified().await;
+    }
+
+    /// It dies here.
+    pub(crate) async fn die(&self) -> ! {
+        if !self.met.swap(true, Ordering::SeqCst) {
+            self.told.notify_one();
+        }
+        loop {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Injector {
@@ -103,8 +133,7 @@ impl Injector {
             dice: Mutex::new(Dice::new(0)),
             faults: Mutex::default(),
             calls: AtomicUsize::new(0),
-            dead: AtomicBool::new(false),
-            killed: Notify::new(),
+            death: Death::default(),
         })
     }
 
@@ -113,7 +142,7 @@ impl Injector {
         *self.dice.lock().unwrap() = dice;
         *self.faults.lock().unwrap() = faults;
         self.calls.store(0, Ordering::SeqCst);
-        self.dead.store(false, Ordering::SeqCst);
+        self.death.undo();
     }
 
     /// How many calls the run has made.
@@ -124,17 +153,7 @@ impl Injector {
     /// Ends when the process is to die: whoever waits for it drops the run, and with it all that was in
     /// memory. What a `kill -9` leaves behind is the same: files as they are, and no lock.
     pub(crate) async fn killed(&self) {
-        self.killed.notified().await;
-    }
-
-    async fn die(&self) -> ! {
-        // A process dies once.
-        if !self.dead.swap(true, Ordering::SeqCst) {
-            self.killed.notify_one();
-        }
-        loop {
-            std::future::pending::<()>().await;
-        }
+        self.death.comes().await;
     }
 
     /// What this call meets.
@@ -216,10 +235,10 @@ impl Faulty {
                 Err(is(lost))
             }
             Harm::LoseItems => lose_items(call.await?),
-            Harm::KillBefore => injector.die().await,
+            Harm::KillBefore => injector.death.die().await,
             Harm::KillAfter => {
                 let _ = call.await;
-                injector.die().await
+                injector.death.die().await
             }
             Harm::RivalBefore => {
                 injector.truth.somebody_acts(&injector.dice, about).await;
@@ -271,6 +290,10 @@ impl Bend for Faulty {
             Ok(written)
         };
         let call = inner.write(cx, base, changes);
+        if let Some(side) = self.side {
+            let Injector { truth, machine, .. } = &*self.injector;
+            truth.sends(*machine, side, changes.iter().map(|change| change.name));
+        }
         let names: Vec<Name> = changes.iter().map(|c| c.name.clone()).collect();
         self.pass(ErrorKind::OutcomeUnknown, &names, call, lose)
             .await

@@ -111,6 +111,9 @@ struct Run {
     seen: Sides<BTreeMap<Name, Standing>>,
     /// What it saw since the plan was accepted: what stood there right before a write.
     again: Sides<BTreeMap<Name, Standing>>,
+    /// What it has sent since the plan was accepted: what is read of that from then on is a read-back, of which
+    /// nobody can tell whose value it shows.
+    sent: Sides<BTreeSet<Name>>,
     /// What this round was told.
     round: Round,
 }
@@ -231,6 +234,18 @@ impl Truth {
     pub(crate) fn go(&self, machine: usize, round: Round) {
         let run = &mut self.lock().runs[machine];
         (run.looking, run.round, run.again) = (false, round, Sides::default());
+        run.sent = Sides::default();
+    }
+
+    /// A machine sends a write of these names, which may never arrive.
+    pub(crate) fn sends<'a>(
+        &self,
+        machine: usize,
+        side: Side,
+        names: impl Iterator<Item = &'a Name>,
+    ) {
+        let sent = &mut self.lock().runs[machine].sent;
+        sent.of_mut(side).extend(names.cloned());
     }
 
     /// Waits until all that was sent has been carried out.
@@ -567,9 +582,10 @@ impl Truth {
                     run.seen.of_mut(side).insert(name.clone(), standing);
                 }
             }
-            // Right before a write, or a read-back.
+            // Right before a write.
             Select::Names(names) => {
-                for name in names {
+                let sent = run.sent.of(side);
+                for name in names.iter().filter(|name| !sent.contains(*name)) {
                     let standing = now.get(name).cloned().unwrap_or_default();
                     run.again.of_mut(side).insert(name.clone(), standing);
                 }

@@ -60,7 +60,7 @@ const FOR_GIT: [&str; 6] = [
     "TMPDIR",
 ];
 
-/// What git answers in this folder.
+/// What git answers in this folder. It runs no program that the repository's configuration names for it.
 pub fn git(root: &Path, words: &[&str]) -> Result<Output> {
     let kept = FOR_GIT.map(|name| (name, std::env::var_os(name)));
     let kept = kept
@@ -69,6 +69,7 @@ pub fn git(root: &Path, words: &[&str]) -> Result<Output> {
     Command::new("git")
         .arg("-C")
         .arg(root)
+        .args(["-c", "core.fsmonitor=false"])
         .args(words)
         .stdin(Stdio::null())
         .env_clear()
@@ -231,11 +232,6 @@ fn configure(root: &Path) -> Result<bool> {
 
 /// The list of people that every encrypted store has.
 const TEAM: &str = ".secrets/recipients.toml";
-
-/// Whether there is an encrypted store in this folder.
-pub fn has_store(root: &Path) -> bool {
-    root.join(TEAM).is_file()
-}
 
 /// The folders below `top`, the repository's own, that have an encrypted store.
 pub fn stores_below(top: &Path) -> Vec<PathBuf> {

@@ -93,7 +93,7 @@ fn is_called(path: &Path, name: &str) -> bool {
 }
 
 /// Whether both lead to one file, which is there.
-fn is_same(one: &Path, other: &Path) -> bool {
+pub fn is_same(one: &Path, other: &Path) -> bool {
     let place = |meta: Metadata| (meta.dev(), meta.ino());
     let [one, other] = [one, other].map(|path| path.metadata().ok().map(place));
     one.is_some() && one == other

@@ -83,11 +83,8 @@ impl LayerSpec {
         match registry::find(self.uri.scheme()).map(|entry| entry.reach) {
             Some(Reach::Path) => {
                 let path = self.root.join(location);
-                let real = path.canonicalize().or_else(|_| {
-                    let folder = path.parent().unwrap_or(&path).canonicalize();
-                    folder.map(|folder| folder.join(path.file_name().unwrap_or_default()))
-                });
-                format!("{}:{}", self.uri.scheme(), real.unwrap_or(path).display())
+                let real = trust::real_path(&path).unwrap_or(path);
+                format!("{}:{}", self.uri.scheme(), real.display())
             }
             Some(Reach::Project) if location.is_empty() => {
                 format!("{}:{}", self.uri.scheme(), self.environment)
@@ -135,8 +132,8 @@ enum Whence {
 pub struct Settings {
     /// The project's folder: the manifest's, or the working directory.
     pub root: PathBuf,
-    /// The manifest's file, if there is one.
-    pub manifest_path: Option<PathBuf>,
+    /// The manifest's file and text, if there is one.
+    pub found: Option<manifest::Found>,
     /// The manifest; the empty one where there is none.
     pub manifest: Manifest,
     /// The environment's name.
@@ -231,19 +228,23 @@ impl Settings {
         Self::of_layers(project, environment, layers, whence, globals, surroundings)
     }
 
-    /// The same for one of the environment's mirrors in place of its source.
+    /// The same for one of the environment's mirrors in place of its source, as the manifest was read for that.
     ///
     /// # Errors
     /// As [`Settings::resolve`].
-    pub fn resolve_mirror(
+    pub fn mirror(
+        &self,
         mirror: &str,
-        environment: &str,
         globals: &Globals,
         surroundings: &Surroundings,
     ) -> Result<Self> {
-        let project = Project::discover(surroundings)?;
-        let layers = vec![layer(&project, mirror, environment)?];
-        let environment = environment.to_owned();
+        let project = Project {
+            root: self.root.clone(),
+            found: self.found.clone(),
+            manifest: self.manifest.clone(),
+        };
+        let environment = self.environment.clone();
+        let layers = vec![layer(&project, mirror, &environment)?];
         let whence = Whence::Mirror;
         Self::of_layers(project, environment, layers, whence, globals, surroundings)
     }
@@ -293,7 +294,7 @@ impl Settings {
             files.for_each(|layer| layer.uri.set_default("dialect", dialect));
         }
         Ok(Self {
-            manifest_path: project.found.map(|found| found.path),
+            found: project.found,
             root: project.root,
             manifest: project.manifest,
             environment,

@@ -127,7 +127,7 @@ pub(super) async fn carry(
     cx: &Ctx,
     writes: &[Write],
     progress: &dyn Progress,
-) -> Vec<secrets_api::Result<Option<Version>>> {
+) -> Vec<std::result::Result<Option<Version>, Refused>> {
     let mut batches = BTreeMap::<(Side, usize), Vec<usize>>::new();
     for (index, write) in writes.iter().enumerate() {
         let batch = batches.entry((write.to, write.layer)).or_default();
@@ -150,7 +150,7 @@ async fn one_layer(
     cx: &Ctx,
     batch: &[&Write],
     progress: &dyn Progress,
-) -> Vec<secrets_api::Result<Option<Version>>> {
+) -> Vec<std::result::Result<Option<Version>, Refused>> {
     let provider = &party.stack.layers[layer].provider;
     let can = provider.capabilities();
     if can.unit == Unit::Document {
@@ -162,17 +162,18 @@ async fn one_layer(
                 let revision = written.revision.filter(|_| needs_revision(party, layer));
                 let state = |version: Option<Version>| state(version.as_ref(), revision.as_ref());
                 let items = written.items.into_iter();
+                let items = items.map(|item| item.map_err(Refused::from));
                 items.map(|item| item.map(&state)).collect()
             }
             Ok(_) => batch
                 .iter()
-                .map(|w| Err(unanswered(party, layer, w)))
+                .map(|w| Err(unanswered(party, layer, w).into()))
                 .collect(),
             // A batch has one fate.
-            Err(error) => batch
-                .iter()
-                .map(|write| Err(again(&error, write)))
-                .collect(),
+            Err(error) => {
+                let refused = Refused::from(error);
+                batch.iter().map(|_| Err(refused.clone())).collect()
+            }
         };
     }
     let calls = batch.iter().enumerate().map(|(index, write)| async move {
@@ -181,7 +182,7 @@ async fn one_layer(
         let item = answer.map(|mut written| written.items.pop());
         let item =
             item.and_then(|item| item.unwrap_or_else(|| Err(unanswered(party, layer, write))));
-        (index, item)
+        (index, item.map_err(Refused::from))
     });
     // One call each, as many at once as the store takes: the next starts as soon as one is answered, and
     // a slow one holds no other up.
@@ -198,20 +199,19 @@ pub(super) fn unanswered(party: &Party, layer: usize, write: &Write) -> Error {
     Error::new(ErrorKind::OutcomeUnknown, message).at_store(&party.stack.layers[layer].label)
 }
 
-/// The error of a batch, for one of its names.
-fn again(error: &Error, write: &Write) -> Error {
-    let copy = Error::new(error.kind(), error.message());
-    let copy = match error.name() {
-        Some(name) => copy.about(name),
-        None => copy.about(&write.name),
-    };
-    let copy = match error.store() {
-        Some(store) => copy.at_store(store),
-        None => copy,
-    };
-    match error.hint() {
-        Some(hint) => copy.with_hint(hint),
-        None => copy,
+/// Why a write was not made: of what kind, and what a person is told. A batch has one for all its names.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    kind: ErrorKind,
+    failure: Failure,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self {
+            kind: error.kind(),
+            failure: error.into(),
+        }
     }
 }
 
@@ -223,7 +223,7 @@ pub(super) fn conclude(
     work: &Work,
     link: &mut Link,
     writes: Vec<Write>,
-    answers: Vec<secrets_api::Result<Option<Version>>>,
+    answers: Vec<std::result::Result<Option<Version>, Refused>>,
 ) -> (Vec<Outcome>, Result<()>) {
     let mut notes = agreements(link);
     let mut outcomes = Vec::with_capacity(writes.len());
@@ -235,16 +235,18 @@ pub(super) fn conclude(
                 notes.push((name, agreed(write, version)));
                 Fate::Done
             }
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                notes.push((name, some(write.before)));
-                Fate::Conflict(error.into())
-            }
-            // The note that it was about to be made stays.
-            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Fate::Unknown(error.into()),
-            Err(error) => {
-                notes.push((name, some(write.before)));
-                Fate::Failed(error.into())
-            }
+            Err(Refused { kind, failure }) => match kind {
+                ErrorKind::Conflict => {
+                    notes.push((name, some(write.before)));
+                    Fate::Conflict(failure)
+                }
+                // The note that it was about to be made stays.
+                ErrorKind::OutcomeUnknown => Fate::Unknown(failure),
+                _ => {
+                    notes.push((name, some(write.before)));
+                    Fate::Failed(failure)
+                }
+            },
         };
         outcomes.push(outcome);
     }
@@ -279,20 +281,8 @@ fn agreements(link: &Link) -> Vec<(Name, Option<Memory>)> {
         match step.action {
             Action::Forget => Some((step.name.clone(), None)),
             Action::Agree => {
-                let versions = Sides {
-                    left: left?.version.clone(),
-                    right: right?.version.clone(),
-                };
-                let layers = Sides {
-                    left: Some(left?.layer),
-                    right: Some(right?.layer),
-                };
                 let memory = Memory {
-                    agreed: Some(Agreed {
-                        fingerprint: left?.fingerprint,
-                        versions,
-                        layers,
-                    }),
+                    agreed: Some(Agreed::of(left?, right?)),
                     intent: None,
                 };
                 Some((step.name.clone(), Some(memory)))

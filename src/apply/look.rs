@@ -1,8 +1,6 @@
 //! Looks at the parties and plans: what is there, what a store remembers as deleted, and what a document's
 //! history says where a conflict hangs on it. Writes nothing.
 
-use std::collections::BTreeSet;
-
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use secrets_api::{Ctx, Error, ErrorKind, Meta, Name, REVISION};
@@ -15,36 +13,21 @@ use crate::plan::{self, Plan, Seen, Side, Sides};
 /// How many histories are asked at once.
 const DOUBTS_AT_ONCE: usize = 16;
 
-/// Looks at all parties that links need, and plans. A store that cannot be read is its links' failure.
+/// Looks at all parties, and plans. A store that cannot be read is its links' failure.
 pub async fn look(work: &mut Work, cx: &Ctx) {
-    let sides = work
-        .links
-        .iter()
-        .map(|link| [link.sides.left, link.sides.right]);
-    let wanted: BTreeSet<usize> = sides.flatten().collect();
-    look_at(work, cx, &wanted).await;
-}
-
-/// The same at all parties, also those that are in no link.
-pub async fn look_at_all(work: &mut Work, cx: &Ctx) {
-    let wanted = (0..work.parties.len()).collect();
-    look_at(work, cx, &wanted).await;
-}
-
-async fn look_at(work: &mut Work, cx: &Ctx, wanted: &BTreeSet<usize>) {
     let parties = &work.parties;
-    let looks = wanted.iter().map(|n| observe(&parties[*n], cx));
+    let looks = parties.iter().map(|party| observe(party, cx));
     let found = join_all(looks).await;
     work.observed = parties.iter().map(|_| None).collect();
     work.unseen = parties.iter().map(|_| None).collect();
     let mut links = std::mem::take(&mut work.links);
     links.iter_mut().for_each(|link| link.stayed.clear());
-    for (n, seen) in wanted.iter().zip(found) {
+    for (n, seen) in found.into_iter().enumerate() {
         match seen {
-            Ok(seen) => work.observed[*n] = Some(seen),
+            Ok(seen) => work.observed[n] = Some(seen),
             Err(failure) => {
-                fail(&mut links, *n, &failure);
-                work.unseen[*n] = Some(failure);
+                fail(&mut links, n, &failure);
+                work.unseen[n] = Some(failure);
             }
         }
     }
@@ -160,7 +143,8 @@ async fn graves(
             continue;
         };
         let is_empty = here.held.is_empty() && here.unknown.is_empty();
-        let unknown_here = |name: &&Name| !here.has(name) && work.chosen.holds(name);
+        let known_here = |name: &Name| here.has(name) || here.deleted.contains(name);
+        let unknown_here = |name: &&Name| !known_here(name) && work.chosen.holds(name);
         let agreed = |name: &&Name| {
             let memory = link.kept.base().get(*name);
             // Of one that was emptied it counts whether it remembers deletions.

@@ -30,8 +30,9 @@ use crate::stack::Stack;
 
 pub use carry::{Fate, Outcome};
 pub use keep::Keeper;
-pub use look::{look, look_at_all};
+pub use look::look;
 pub use observe::{Held, Observed, observe};
+pub use prepare::{Place, place};
 pub use run::{Desk, Progress, Verdict, check, run};
 
 /// One side of a sync: a store, or the layers of an environment.

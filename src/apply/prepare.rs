@@ -138,25 +138,48 @@ fn uncovered(party: &Party, name: &Name, below: usize) -> Failure {
     ))
 }
 
-fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
-    let (Some(to), Some(target), Some(source)) = (
-        step.action.target(),
-        step.action.target().and_then(|to| seen(work, link, to)),
-        step.action
-            .target()
-            .and_then(|to| seen(work, link, to.other())),
-    ) else {
+/// Where a step writes.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The side.
+    pub to: Side,
+    /// The layer, by its place among those of its side.
+    pub layer: usize,
+    /// What guards the write, as it was seen.
+    pub when: Precondition,
+}
+
+/// Where a step writes; `None` where it writes nothing, or its side was not seen.
+///
+/// # Errors
+/// If no layer takes the write.
+pub fn place(work: &Work, link: &Link, step: &Step) -> Result<Option<Place>> {
+    let Some(to) = step.action.target() else {
         return Ok(None);
     };
-    let party = work.party(link, to);
+    let Some(target) = seen(work, link, to) else {
+        return Ok(None);
+    };
+    let stack = &work.party(link, to).stack;
     let there = target.held.get(&step.name);
     let supplier = there.map(|held| held.layer);
     let layer = match (&step.action, supplier) {
-        (Action::Delete { .. }, Some(supplier)) => {
-            party.stack.layer_to_remove(&step.name, supplier)?
-        }
-        _ => party.stack.layer_for(supplier)?,
+        (Action::Delete { .. }, Some(supplier)) => stack.layer_to_remove(&step.name, supplier)?,
+        _ => stack.layer_for(supplier)?,
     };
+    let there = there.filter(|held| held.layer == layer);
+    let when = stack.guard(layer, there.map(|held| &held.meta));
+    Ok(Some(Place { to, layer, when }))
+}
+
+fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
+    let Some(Place { to, layer, when }) = place(work, link, step)? else {
+        return Ok(None);
+    };
+    let (Some(target), Some(source)) = (seen(work, link, to), seen(work, link, to.other())) else {
+        return Ok(None);
+    };
+    let party = work.party(link, to);
     if matches!(step.action, Action::Delete { .. })
         && let Some(below) = target.covers(&step.name).next()
     {
@@ -178,11 +201,10 @@ fn one(work: &Work, link: &Link, step: &Step) -> Result<Option<Write>> {
     let fingerprint = kept
         .as_ref()
         .and_then(|_| step.seen.of(to.other()).fingerprint());
-    let seen_there = there.filter(|held| held.layer == layer);
     let emptied = &link.plan.emptied;
     let emptied = emptied.left.contains(&step.name) || emptied.right.contains(&step.name);
     Ok(Some(Write {
-        when: party.stack.guard(layer, seen_there.map(|held| &held.meta)),
+        when,
         name: step.name.clone(),
         to,
         layer,

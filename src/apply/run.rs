@@ -153,9 +153,6 @@ async fn write_links(work: &Work, links: &mut [Link], cx: &Ctx, desk: &dyn Desk)
                 continue;
             }
         };
-        let (ready, moved) = unmoved(work, link, cx, ready).await;
-        after.others |= moved.iter().any(Outcome::is_conflict);
-        link.outcomes.extend(moved);
         prepared.push(match keep(work, link, cx, &ready).await {
             Ok(kept_by) => {
                 link.kept_by.extend(kept_by);
@@ -164,6 +161,16 @@ async fn write_links(work: &Work, links: &mut [Link], cx: &Ctx, desk: &dyn Desk)
             Err(failure) if is_checked || is_only => return Err(failure),
             Err(failure) => fail(link, failure),
         });
+    }
+    // As late as it can be, and at all of them at once.
+    let looks = links.iter().zip(prepared);
+    let looks = looks.map(|(link, writes)| unmoved(work, link, cx, writes));
+    let looked = join_all(looks).await;
+    let mut prepared = Vec::with_capacity(links.len());
+    for (link, (writes, moved)) in links.iter_mut().zip(looked) {
+        after.others |= moved.iter().any(Outcome::is_conflict);
+        link.outcomes.extend(moved);
+        prepared.push(writes);
     }
     for (link, writes) in links.iter_mut().zip(&prepared) {
         carry::announce(work, link, writes)?;

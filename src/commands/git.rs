@@ -434,7 +434,7 @@ fn described_for_git(session: &Session, bytes: &[u8]) -> Result<(PathBuf, Descri
     let below = drivers::stores_below(&top);
     // A fingerprint must not hang on who vouches: it would differ where the value does not.
     let place = match below.as_slice() {
-        [one] if !drivers::has_store(&top) => one.clone(),
+        [one] if !session.local_folder(&top).exists() => one.clone(),
         _ => top,
     };
     let others = below.iter().filter_map(|root| describe(root).ok());

@@ -111,7 +111,7 @@ impl Args {
         let chosen = Chosen::new(&self.choice);
         let mut work = parties::work(session, all, &asked, chosen)?;
         let spinner = session.printer.spinner(&spinner);
-        session.block_on(apply::look_at_all(&mut work, &session.cx()));
+        session.block_on(apply::look(&mut work, &session.cx()));
         drop(spinner);
         compared(session, &mut work);
         found.take(&work);

@@ -48,7 +48,8 @@ pub(super) fn emptied(
                 let unasked = merge(name, memory, sides, &unasked);
                 matches!(unasked, Some(Action::Conflict(_)))
             };
-            if is_chosen(name, &now, rules) && conflict() {
+            let is_chosen = matches!(rules.chosen(name, sides), Some(Keep::Side(_)));
+            if is_chosen && conflict() {
                 continue;
             }
             gone += 1;
@@ -67,14 +68,4 @@ pub(super) fn emptied(
         left: of(Side::Left),
         right: of(Side::Right),
     }
-}
-
-/// Whether a person has said of this very name, as it is now, which side counts.
-fn is_chosen(name: &Name, now: &Sides<Seen>, rules: &Rules) -> bool {
-    let now = Sides {
-        left: now.left.fingerprint(),
-        right: now.right.fingerprint(),
-    };
-    let choice = rules.choices.get(name);
-    choice.is_some_and(|choice| choice.shown == now && matches!(choice.keep, Keep::Side(_)))
 }

@@ -101,19 +101,8 @@ pub fn merge(name: &Name, memory: &Memory, seen: Sides<&Seen>, rules: &Rules) ->
     match (seen.left.present(), seen.right.present()) {
         (None, None) => return known.then_some(Action::Forget),
         (Some(left), Some(right)) if left.fingerprint == right.fingerprint => {
-            let versions = Sides {
-                left: left.version.clone(),
-                right: right.version.clone(),
-            };
-            let layers = Sides {
-                left: Some(left.layer),
-                right: Some(right.layer),
-            };
-            let as_agreed = |agreed: &Agreed| {
-                let value = agreed.fingerprint == left.fingerprint;
-                value && agreed.versions == versions && agreed.layers == layers
-            };
-            let settled = memory.intent.is_none() && memory.agreed.as_ref().is_some_and(as_agreed);
+            let is_noted = memory.agreed.as_ref() == Some(&Agreed::of(left, right));
+            let settled = memory.intent.is_none() && is_noted;
             return Some(if settled { Action::Same } else { Action::Agree });
         }
         _ => {}
@@ -212,12 +201,7 @@ fn resolved(name: &Name, action: Action, seen: Sides<&Seen>, rules: &Rules) -> A
         Action::Pending { .. } => None,
         _ => return action,
     };
-    let now = Sides {
-        left: seen.left.fingerprint(),
-        right: seen.right.fingerprint(),
-    };
-    let chosen = rules.choices.get(name).filter(|c| c.shown == now);
-    let (kept, may_delete) = match (chosen.map(|c| c.keep), rules.prefer) {
+    let (kept, may_delete) = match (rules.chosen(name, seen), rules.prefer) {
         (Some(Keep::AsIs), _) => return Action::Skipped,
         (Some(Keep::Side(side)), _) => (side, true),
         // A preference among all that differ is none for a line that cannot be written.

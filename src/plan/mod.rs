@@ -227,6 +227,23 @@ pub struct Agreed {
     pub layers: Sides<Option<usize>>,
 }
 
+impl Agreed {
+    /// What two sides agree on that hold the same value.
+    pub fn of(left: &Present, right: &Present) -> Self {
+        Self {
+            fingerprint: left.fingerprint,
+            versions: Sides {
+                left: left.version.clone(),
+                right: right.version.clone(),
+            },
+            layers: Sides {
+                left: Some(left.layer),
+                right: Some(right.layer),
+            },
+        }
+    }
+}
+
 /// A write that was about to be made when this was noted, and of which nothing was noted since: the
 /// run was cut off, or never heard the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -365,6 +382,14 @@ pub struct Step {
     pub seen: Sides<Seen>,
     /// What both held when they last agreed.
     pub agreed: Option<Fingerprint>,
+}
+
+impl Step {
+    /// What a person is shown of it: their choice holds as long as that is there.
+    pub fn shown(&self) -> Sides<Option<Fingerprint>> {
+        let Sides { left, right } = &self.seen;
+        rules::shown(Sides { left, right })
+    }
 }
 
 /// What a sync would do. Printable: holds no value.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrets_api::Name;
 
-use super::{Fingerprint, Side, Sides};
+use super::{Fingerprint, Seen, Side, Sides};
 
 /// Which sides may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,4 +61,20 @@ pub struct Rules {
     pub named: BTreeSet<Name>,
     /// Derived values that may be replaced by plain ones.
     pub flatten: BTreeSet<Name>,
+}
+
+impl Rules {
+    /// What a person said about this name, if both sides still hold what was shown then.
+    pub fn chosen(&self, name: &Name, seen: Sides<&Seen>) -> Option<Keep> {
+        let choice = self.choices.get(name)?;
+        (choice.shown == shown(seen)).then_some(choice.keep)
+    }
+}
+
+/// What a person is shown of a name.
+pub fn shown(seen: Sides<&Seen>) -> Sides<Option<Fingerprint>> {
+    Sides {
+        left: seen.left.fingerprint(),
+        right: seen.right.fingerprint(),
+    }
 }

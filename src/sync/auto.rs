@@ -232,10 +232,10 @@ impl Silent<'_> {
     /// they are made to. Who changed this one was asked about this one alone, if at all.
     fn refusal(work: &Work, link: &Link) -> Option<Failure> {
         let stack = &work.party(link, Side::Right).stack;
-        let mut targets = link.plan.writes().filter_map(|step| {
-            let (_, layer) = show::target_layer(work, link, step)?;
-            stack.protector(layer)
-        });
+        let mut targets = link
+            .plan
+            .writes()
+            .filter_map(|step| stack.protector(show::target(work, link, step)?.layer));
         let other = targets.next()?;
         let message = format!("{other} reads it and is protected: that takes your word");
         Some(Failure::usage(message))
@@ -246,8 +246,8 @@ impl Silent<'_> {
         for link in &work.links {
             let label = &work.party(link, Side::Right).label;
             let unguarded = link.plan.writes().any(|step| {
-                let at = show::target_layer(work, link, step);
-                at.is_some_and(|at| show::guard(work, link, step, at) == Precondition::Unguarded)
+                let place = show::target(work, link, step);
+                place.is_some_and(|place| place.when == Precondition::Unguarded)
             });
             if unguarded && self.cautioned.insert(label.clone()) {
                 self.session.printer.warn(format!("{label}: {UNGUARDED}"));
@@ -275,11 +275,7 @@ impl Silent<'_> {
             };
             let key = (link.sides.right, step.name.clone());
             self.behind.conflicts.insert(key, (why, gone));
-            let shown = Sides {
-                left: step.seen.left.fingerprint(),
-                right: step.seen.right.fingerprint(),
-            };
-            let keep = Keep::AsIs;
+            let (keep, shown) = (Keep::AsIs, step.shown());
             choices.push((step.name.clone(), Choice { keep, shown }));
         }
         choices

@@ -9,9 +9,9 @@ use super::line::{Line, listed};
 use super::parties;
 use super::request::Request;
 use super::show::{self, To, sided};
-use crate::apply::{self, Desk, Link, Progress, Verdict, Work};
+use crate::apply::{self, Desk, Link, Place, Progress, Verdict, Work};
 use crate::exit::{Exit, Failure, Result};
-use crate::plan::{Action, Choice, Direction, Keep, Side, Sides, Step, Why};
+use crate::plan::{Action, Choice, Direction, Keep, Side, Step, Why};
 use crate::printer::{Bar, counted};
 use crate::session::Session;
 use crate::shell::quoted;
@@ -154,10 +154,7 @@ impl<'a> Counter<'a> {
                 None => printer.say("answer with one of the letters in brackets"),
             }
         };
-        let shown = Sides {
-            left: step.seen.left.fingerprint(),
-            right: step.seen.right.fingerprint(),
-        };
+        let shown = step.shown();
         let choice = Choice { keep, shown };
         link.rules.choices.insert(name.clone(), choice);
         Ok(())
@@ -331,14 +328,14 @@ impl<'a> Counter<'a> {
         for link in &work.links {
             // What is written and what is removed, layer by layer.
             let mut layers = BTreeMap::<(Side, usize), ([usize; 2], Vec<_>)>::new();
-            let writes = link.plan.writes();
-            for (step, at) in
-                writes.filter_map(|step| Some((step, show::target_layer(work, link, step)?)))
-            {
+            for step in link.plan.writes() {
+                let Some(Place { to, layer, when }) = show::target(work, link, step) else {
+                    continue;
+                };
                 let removal = matches!(step.action, Action::Delete { .. });
-                let (counts, guards) = layers.entry(at).or_default();
+                let (counts, guards) = layers.entry((to, layer)).or_default();
                 counts[usize::from(removal)] += 1;
-                guards.push((at.1, show::guard(work, link, step, at)));
+                guards.push((layer, when));
             }
             for ((side, layer), ([written, removed], guards)) in layers {
                 let stack = &work.party(link, side).stack;

@@ -41,9 +41,7 @@ pub fn end(printer: &Printer, work: &Work, ran: Result<bool>, again: &Line) -> R
     for link in &work.links {
         left += say_left(printer, work, link, &mut first);
     }
-    if again.has("--delete") {
-        left += say_emptied(work, &mut first);
-    }
+    left += say_emptied(work, &mut first);
     let unread = if went { unread(work) } else { Vec::new() };
     let down = work.links.iter().filter(|l| l.failed.is_some()).count();
     let some_are_well = down > 0 && down < work.links.len();

@@ -8,7 +8,6 @@ use secrets_api::Name;
 
 use crate::apply::Party;
 use crate::flags::{Choice, Globals, Mapping};
-use crate::registry::{self, Reach};
 use crate::shell::quoted;
 
 /// So many names stand in a command; where there are more it is shown for one of them.
@@ -61,11 +60,6 @@ impl Line {
         }
     }
 
-    /// Whether this word is in it.
-    pub fn has(&self, word: &str) -> bool {
-        self.0.iter().any(|own| own == word)
-    }
-
     /// With the flags that say which environment, store and dialect.
     #[must_use]
     pub fn globals(self, globals: &Globals) -> Self {
@@ -116,11 +110,10 @@ pub fn address(mirror: &Party, cwd: &Path) -> String {
     let [layer] = mirror.settings.layers.as_slice() else {
         return mirror.label.clone();
     };
-    let is_path = registry::find(layer.uri.scheme()).is_some_and(|p| p.reach == Reach::Path);
-    if !is_path || !layer.label.contains(':') || layer.root == cwd {
-        return layer.label.clone();
+    match layer.file() {
+        Some(file) if layer.label.contains(':') && layer.root != cwd => at(&layer.label, &file),
+        _ => layer.label.clone(),
     }
-    at(&layer.label, &layer.root.join(layer.uri.location()))
 }
 
 /// The address of another file with the options of this one.

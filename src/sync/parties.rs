@@ -17,7 +17,6 @@ use crate::identity;
 use crate::layers::names::Renamed;
 use crate::manifest::trust;
 use crate::plan::{Direction, Rules, Side, Sides};
-use crate::registry::{self, Reach};
 use crate::session::Session;
 use crate::settings::{LayerSpec, Project, Settings};
 use crate::shell::quoted;
@@ -96,16 +95,6 @@ pub fn source_of(session: &Session, environment: &str) -> Result<Party> {
     party(session, resolve(&globals, session)?)
 }
 
-/// One of an environment's mirrors.
-///
-/// # Errors
-/// As [`named`].
-fn mirror(session: &Session, environment: &str, store: &str) -> Result<Party> {
-    let (globals, around) = (&session.globals, &session.surroundings);
-    let settings = Settings::resolve_mirror(store, environment, globals, around)?;
-    party(session, settings)
-}
-
 /// The mirrors of a source's environment, or the stores named in their place.
 ///
 /// # Errors
@@ -117,7 +106,8 @@ pub fn mirrors(session: &Session, source: &Party, words: &[String]) -> Result<Ve
     let settings = &source.settings;
     let environment = settings.manifest.environments.get(&settings.environment);
     let stores = environment.map_or(&[][..], |e| &e.mirrors);
-    let open = |store: &String| mirror(session, &settings.environment, store);
+    let (globals, around) = (&session.globals, &session.surroundings);
+    let open = |store: &String| party(session, settings.mirror(store, globals, around)?);
     stores.iter().map(open).collect()
 }
 
@@ -145,16 +135,13 @@ fn resolve(globals: &Globals, session: &Session) -> Result<Settings> {
 fn stays_here(settings: &Settings) -> Result<()> {
     let typed = settings.layers.iter().filter(|l| l.label.contains(':'));
     for layer in typed {
-        let is_path = registry::find(layer.uri.scheme()).is_some_and(|p| p.reach == Reach::Path);
+        let Some(file) = layer.file() else { continue };
         let path = Path::new(layer.uri.location());
-        if !is_path
-            || !trust::is_written_inside(&layer.root, path)
-            || trust::is_inside(&layer.root, path)
-        {
+        if !trust::is_written_inside(&layer.root, path) || trust::is_inside(&layer.root, path) {
             continue;
         }
         // A link that leads nowhere is the store's to refuse.
-        let Some(real) = trust::real_path(&layer.root.join(path)) else {
+        let Some(real) = trust::real_path(&file) else {
             continue;
         };
         let root = settings.root.canonicalize();

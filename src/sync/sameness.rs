@@ -1,12 +1,11 @@
 //! Which store a party is, beyond how it is spelled: two sides must never be one, and what is remembered
 //! of a pair must never be taken for another's.
 
-use std::os::unix::fs::MetadataExt as _;
-
 use crate::apply::Party;
 use crate::exit::{Failure, Result};
 use crate::manifest::trust;
-use crate::registry::{self, Reach};
+use crate::own_files;
+use crate::registry;
 use crate::session::Session;
 use crate::settings::{LayerSpec, overlap};
 use crate::surroundings::Surroundings;
@@ -58,12 +57,8 @@ fn is_same(one: &LayerSpec, other: &LayerSpec, around: &Surroundings) -> bool {
             same.peek().is_none() || same.any(|(_, p)| p == place)
         });
     }
-    let is_path = registry::find(one.uri.scheme()).is_some_and(|p| p.reach == Reach::Path);
-    let file = |spec: &LayerSpec| std::fs::metadata(spec.root.join(spec.uri.location())).ok();
-    is_path
-        && file(one)
-            .zip(file(other))
-            .is_some_and(|(a, b)| (a.dev(), a.ino()) == (b.dev(), b.ino()))
+    let files = one.file().zip(other.file());
+    files.is_some_and(|(one, other)| own_files::is_same(&one, &other))
 }
 
 /// Where a store is beyond what its address says, as (what, place): its servers, region, namespace.

@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use secrets_api::{Name, Precondition};
+use secrets_api::Name;
 
 use crate::age;
-use crate::apply::{Held, Link, Observed, Party, Work};
+use crate::apply::{self, Held, Link, Observed, Party, Place, Work};
 use crate::base::Lost;
 use crate::exec::hijack;
 use crate::exit::{Exit, Failure, Result};
@@ -292,23 +292,9 @@ fn extra_side(direction: Direction) -> Side {
     }
 }
 
-/// The layer that a step writes, by its place in its party.
-pub fn target_layer(work: &Work, link: &Link, step: &Step) -> Option<(Side, usize)> {
-    let to = step.action.target()?;
-    let supplier = held(work, link, to, &step.name).map(|held| held.layer);
-    let stack = &work.party(link, to).stack;
-    let layer = match (&step.action, supplier) {
-        (Action::Delete { .. }, Some(supplier)) => supplier,
-        _ => stack.layer_for(supplier).ok()?,
-    };
-    Some((to, layer))
-}
-
-/// What guards the write of a step to this layer of its party, as it was seen.
-pub fn guard(work: &Work, link: &Link, step: &Step, (side, layer): (Side, usize)) -> Precondition {
-    let there = held(work, link, side, &step.name).filter(|held| held.layer == layer);
-    let stack = &work.party(link, side).stack;
-    stack.guard(layer, there.map(|held| &held.meta))
+/// Where a step writes, if it can: what cannot be written is said before anything is.
+pub fn target(work: &Work, link: &Link, step: &Step) -> Option<Place> {
+    apply::place(work, link, step).ok().flatten()
 }
 
 /// One line.
@@ -412,7 +398,7 @@ impl Lines<'_> {
             }),
         }
         // Which of several layers is written.
-        if let Some((to, layer)) = target_layer(self.work, self.link, step) {
+        if let Some(Place { to, layer, .. }) = target(self.work, self.link, step) {
             let layers = &self.work.party(self.link, to).stack.layers;
             if layers.len() > 1 {
                 notes.push(format!("in {}", layers[layer].label));

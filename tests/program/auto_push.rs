@@ -3,7 +3,7 @@
 
 use secrets_testkit::servers::{OpenBao, free_port};
 
-use crate::support::{Done, Run, SECRETS, Sandbox};
+use crate::support::{Done, Run, Sandbox};
 
 /// A project whose `dev` is in the encrypted store and copies every change to these mirrors.
 fn copying(mirrors: &str) -> Sandbox {
@@ -31,12 +31,6 @@ fn nowhere() -> String {
     format!("http://127.0.0.1:{}", free_port())
 }
 
-#[track_caller]
-fn set(sandbox: &Sandbox, words: &str, value: &str, status: i32) -> Done {
-    let run = sandbox.secrets(&format!("set {words}"));
-    run.input(value).ends(status).hides(value)
-}
-
 /// The commands that a hint names, in order.
 fn commands(done: &Done) -> Vec<String> {
     let hint = done.err.split("hint: ").last().unwrap();
@@ -44,10 +38,9 @@ fn commands(done: &Done) -> Vec<String> {
     quoted.map(str::to_owned).collect()
 }
 
-/// Runs a printed command as a shell reads it, with a yes.
+/// A printed command, with a yes.
 fn typed<'a>(sandbox: &'a Sandbox, line: &str) -> Run<'a> {
-    let program = line.strip_prefix("secrets ").unwrap();
-    sandbox.command("sh", ["-c", &format!("exec {SECRETS} {program} --yes")])
+    sandbox.typed(&format!("{line} --yes"))
 }
 
 /// What an editor leaves, whatever it was given.
@@ -161,7 +154,8 @@ fn a_server_that_is_down_does_not_lose_the_change_and_the_next_push_heals_it() {
 #[test]
 fn a_mirror_whose_folder_is_missing_is_drift_until_it_is_made() {
     let sandbox = copying("\"dotenv:../mounted/one.env\", \"dotenv:two.env\"");
-    let done = set(&sandbox, "A", "canary1", 8)
+    let done = sandbox
+        .set("A", "canary1", 8)
         .says("dotenv:../mounted/one.env: ")
         .says("A copied to dotenv:two.env");
     assert_eq!(commands(&done), ["secrets push -e dev"]);
@@ -177,9 +171,10 @@ fn a_mirror_whose_folder_is_missing_is_drift_until_it_is_made() {
 fn a_mirror_in_conflict_stays_and_is_said_and_the_printed_commands_end_it() {
     let conflict = || {
         let sandbox = copying("\"dotenv:one.env\", \"dotenv:two.env\"");
-        set(&sandbox, "A", "canary1", 0);
+        sandbox.set("A", "canary1", 0);
         sandbox.write("one.env", "A=theirs\n");
-        let done = set(&sandbox, "A", "canary2", 8)
+        let done = sandbox
+            .set("A", "canary2", 8)
             .says("dotenv:one.env: A not copied")
             .says("A copied to dotenv:two.env")
             .says("set, but not in every mirror")
@@ -215,7 +210,7 @@ fn a_mirror_in_conflict_stays_and_is_said_and_the_printed_commands_end_it() {
 #[test]
 fn what_was_removed_here_and_changed_there_stays_there_until_a_person_says_so() {
     let sandbox = copying("\"dotenv:one.env\"");
-    set(&sandbox, "A", "canary1", 0);
+    sandbox.set("A", "canary1", 0);
     sandbox.write("one.env", "A=theirs\n");
     let done = sandbox
         .secrets("unset A --yes")
@@ -237,7 +232,7 @@ fn what_was_removed_here_and_changed_there_stays_there_until_a_person_says_so() 
 fn one_mirror_in_conflict_and_one_down_are_made_up_for_each_by_a_command_of_its_own() {
     let sandbox = copying("\"dotenv:one.env\", \"dotenv:../mounted/two.env\"");
     sandbox.write("one.env", "A=theirs\n");
-    let done = set(&sandbox, "A", "canary1", 8);
+    let done = sandbox.set("A", "canary1", 8);
     let commands = commands(&done);
     let [push, overwrite, _] = commands.as_slice() else {
         panic!("{commands:?}");
@@ -273,10 +268,12 @@ fn what_a_mirror_holds_that_was_never_synced_is_said_to_be_there_after_it_is_rem
 #[test]
 fn a_mirror_that_cannot_be_read_keeps_what_it_has_and_that_is_said() {
     let sandbox = copying("\"dotenv:one.env?dialect=shell\"");
-    set(&sandbox, "B", "canary1", 0);
+    sandbox.set("B", "canary1", 0);
     let line = "A=$(date)\nB=canary1\n";
     sandbox.write("one.env", line);
-    set(&sandbox, "A", "canary2", 8).says("dotenv:one.env?dialect=shell: ");
+    sandbox
+        .set("A", "canary2", 8)
+        .says("dotenv:one.env?dialect=shell: ");
     assert_eq!(sandbox.read("one.env"), line);
 
     // One value of it.
@@ -284,23 +281,33 @@ fn a_mirror_that_cannot_be_read_keeps_what_it_has_and_that_is_said() {
     let manifest = sandbox.read("secrets.toml") + "[secrets.A]\nencoding = \"base64\"\n";
     sandbox.write("secrets.toml", manifest);
     sandbox.trust();
-    set(&sandbox, "A", "canary1", 0);
-    set(&sandbox, "B", "canary2", 0);
+    sandbox.set("A", "canary1", 0);
+    sandbox.set("B", "canary2", 0);
     let lines = "A=!\nB=canary2\n";
     sandbox.write("one.env", lines);
-    set(&sandbox, "A", "canary3", 8).says("dotenv:one.env: A not copied");
+    sandbox
+        .set("A", "canary3", 8)
+        .says("dotenv:one.env: A not copied");
     assert_eq!(sandbox.read("one.env"), lines);
     // That is in the way of no other.
-    set(&sandbox, "B", "canary4", 0).says("B copied to dotenv:one.env");
+    sandbox
+        .set("B", "canary4", 0)
+        .says("B copied to dotenv:one.env");
 }
 
 #[test]
 fn a_store_that_is_named_in_place_of_the_source_is_copied_nowhere() {
     let sandbox = copying("\"dotenv:one.env\"");
-    set(&sandbox, "A --store dotenv:other.env", "canary1", 0).hides("copied");
-    set(&sandbox, "A --store local:dev", "canary2", 0).hides("copied");
+    sandbox
+        .set("A --store dotenv:other.env", "canary1", 0)
+        .hides("copied");
+    sandbox
+        .set("A --store local:dev", "canary2", 0)
+        .hides("copied");
     assert!(!sandbox.path("one.env").exists());
-    set(&sandbox, "A", "canary3", 0).says("A copied to dotenv:one.env");
+    sandbox
+        .set("A", "canary3", 0)
+        .says("A copied to dotenv:one.env");
 }
 
 #[test]
@@ -309,7 +316,7 @@ fn without_auto_push_nothing_is_copied_and_status_says_so() {
     let manifest = sandbox.read("secrets.toml");
     sandbox.write("secrets.toml", manifest.replace("auto-push = true\n", ""));
     sandbox.trust();
-    set(&sandbox, "A", "canary1", 0).hides("copied");
+    sandbox.set("A", "canary1", 0).hides("copied");
     assert!(!sandbox.path("one.env").exists());
     sandbox.secrets("status").ends(7);
 }
@@ -317,8 +324,8 @@ fn without_auto_push_nothing_is_copied_and_status_says_so() {
 #[test]
 fn a_manifest_that_is_not_trusted_copies_nothing_whatever_the_verb_and_says_so() {
     let sandbox = copying("\"dotenv:one.env\"");
-    set(&sandbox, "A", "canary1", 0);
-    set(&sandbox, "A", "canary2", 0);
+    sandbox.set("A", "canary1", 0);
+    sandbox.set("A", "canary2", 0);
     let manifest = sandbox.read("secrets.toml");
     sandbox.write(
         "secrets.toml",

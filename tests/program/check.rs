@@ -194,7 +194,7 @@ fn a_value_comes_from_the_file_that_its_name_names_once_that_is_trusted() {
             .secrets_with(["exec", "--", "sh", "-c", "echo $SECRET_KEY"])
             .env("SECRET_KEY_FILE", "run/key")
     };
-    let refused = run().ends(125).says("secrets trust");
+    run().ends(125).says("secrets trust");
     let listing = sandbox.secrets("trust").ends(4);
     assert!(
         listing
@@ -228,7 +228,6 @@ fn a_value_comes_from_the_file_that_its_name_names_once_that_is_trusted() {
     // A value of its own comes first.
     sandbox.write(".env", "SECRET_KEY=own\n");
     run().succeeds().prints("own\n");
-    drop(refused);
 }
 
 #[test]

@@ -212,16 +212,8 @@ fn a_machine_key_that_cannot_be_used_stops_a_sync_and_is_left_as_it_is() {
     let state = sandbox.home().join(".local/state/secrets");
     let key = state.join("machine-key");
     let good = std::fs::read(&key).unwrap();
-    let bases = || {
-        let files = sandbox.files().into_iter();
-        let base = |(path, _): &(std::path::PathBuf, _)| path.ends_with("base.json");
-        files
-            .filter(base)
-            .map(|(_, bytes)| bytes)
-            .collect::<Vec<_>>()
-    };
-    let remembered = bases();
-    assert_eq!(remembered.len(), 1);
+    let [base] = sandbox.bases().try_into().unwrap();
+    let remembered = std::fs::read(&base).unwrap();
     let refused = |what: &str, exit: i32, hint: &str| {
         sandbox.write(".env", "A=2\n");
         for line in [
@@ -232,7 +224,8 @@ fn a_machine_key_that_cannot_be_used_stops_a_sync_and_is_left_as_it_is() {
             sandbox.secrets(line).ends(exit).says(what).says(hint);
         }
         assert_eq!(sandbox.read("two.env"), "A=1\n");
-        assert_eq!(bases(), remembered, "{what}");
+        assert_eq!(sandbox.bases(), [&*base], "{what}");
+        assert_eq!(std::fs::read(&base).unwrap(), remembered, "{what}");
         let told = sandbox.secrets("doctor").ends(7).text();
         assert!(
             told.contains("✗ machine key") && told.contains(what),

@@ -94,6 +94,20 @@ impl Sandbox {
         self.secrets(&format!("trust --accept {digest}")).succeeds();
     }
 
+    /// Sets a secret, expecting this exit code and the value in no output.
+    #[track_caller]
+    pub fn set(&self, words: &str, value: &str, status: i32) -> Done {
+        let run = self.secrets(&format!("set {words}")).input(value);
+        run.ends(status).hides(value)
+    }
+
+    /// A command that was printed, as a shell reads it.
+    #[track_caller]
+    pub fn typed(&self, line: &str) -> Run<'_> {
+        let program = line.strip_prefix("secrets ").unwrap();
+        self.command("sh", ["-c", &format!("exec {SECRETS} {program}")])
+    }
+
     /// Any program, in the same surroundings.
     pub fn command<S: AsRef<OsStr>>(
         &self,
@@ -122,6 +136,12 @@ impl Sandbox {
         collect(self.folder.path(), &mut found);
         found
     }
+
+    /// What is remembered of each pair that was synced: the files.
+    pub fn bases(&self) -> Vec<PathBuf> {
+        let files = self.files().into_iter().map(|(path, _)| path);
+        files.filter(|path| path.ends_with("base.json")).collect()
+    }
 }
 
 fn collect(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
@@ -149,6 +169,13 @@ impl Run<'_> {
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Runs it in this folder of the project.
+    pub fn within(mut self, folder: &str) -> Self {
+        let folder = self.command.get_current_dir().unwrap().join(folder);
+        self.command.current_dir(folder);
         self
     }
 
@@ -239,6 +266,19 @@ impl Done {
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
         assert_eq!(self.text(), text, "{}\n-- err\n{}", self.shown, self.err);
+        self
+    }
+
+    /// Expects this on standard output.
+    #[track_caller]
+    pub fn says_out(self, text: &str) -> Self {
+        assert!(
+            self.text().contains(text),
+            "{}\nwanted: {text}\n-- out\n{}\n-- err\n{}",
+            self.shown,
+            self.text(),
+            self.err
+        );
         self
     }
 

@@ -77,13 +77,6 @@ fn copy(sandbox: &Sandbox, production: &str, dev: &str, more: &str) {
     sandbox.write("secrets.toml", manifest);
 }
 
-/// Sets a secret, expecting this exit code.
-#[track_caller]
-fn set(sandbox: &Sandbox, line: &str, value: &str, status: i32) -> crate::support::Done {
-    let run = sandbox.secrets(&format!("set {line}")).input(value);
-    run.ends(status).hides(value)
-}
-
 /// Whether any file beside the encrypted store holds this.
 fn is_in_the_open(sandbox: &Sandbox, text: &str) -> bool {
     let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|at| at == text.as_bytes());
@@ -93,7 +86,9 @@ fn is_in_the_open(sandbox: &Sandbox, text: &str) -> bool {
 #[test]
 fn a_mirror_that_was_added_gets_nothing_before_it_is_trusted_also_inside_the_project() {
     let sandbox = copied("\"dotenv:../outside.env\"", "", "");
-    set(&sandbox, "DB1 -e production -y", "first", 0).says("DB1 copied to dotenv:../outside.env");
+    sandbox
+        .set("DB1 -e production -y", "first", 0)
+        .says("DB1 copied to dotenv:../outside.env");
     copy(
         &sandbox,
         "\"dotenv:../outside.env\", \"dotenv:static/app.css\", \"local:dev\"",
@@ -106,7 +101,8 @@ fn a_mirror_that_was_added_gets_nothing_before_it_is_trusted_also_inside_the_pro
         .ends(4)
         .says("+environment production is copied to dotenv:static/app.css")
         .says("+environment production is copied to local:dev");
-    set(&sandbox, "DB2 -e production -y", "canary2", 8)
+    sandbox
+        .set("DB2 -e production -y", "canary2", 8)
         .says("set, but not in every mirror: secrets.toml has changed since it was trusted")
         .says("`secrets push -e production`");
     assert!(!is_in_the_open(&sandbox, "canary2"));
@@ -131,7 +127,7 @@ fn a_mirror_that_was_added_gets_nothing_before_it_is_trusted_also_inside_the_pro
 #[test]
 fn an_old_digest_pushes_to_no_mirror_that_was_added_since() {
     let sandbox = copied("\"dotenv:../outside.env\"", "", "");
-    set(&sandbox, "DB1 -e production -y", "canary1", 0);
+    sandbox.set("DB1 -e production -y", "canary1", 0);
     let digest = sandbox.secrets("trust --json").succeeds().json()["digest"].clone();
     let digest = digest.as_str().unwrap();
     copy(
@@ -155,7 +151,7 @@ fn an_old_digest_pushes_to_no_mirror_that_was_added_since() {
 fn what_an_environment_is_read_from_is_not_exchanged_under_an_old_digest() {
     let stores = "[stores.hq]\nuri = \"local:production\"\n";
     let sandbox = copied("", "\"dotenv:dev.env\"", stores);
-    set(&sandbox, "DB1 -e production -y", "canary1", 0);
+    sandbox.set("DB1 -e production -y", "canary1", 0);
     let digest = sandbox.secrets("trust --json").succeeds().json()["digest"].clone();
     let trusted = sandbox.read("secrets.toml");
     for (from, to) in [
@@ -183,9 +179,9 @@ fn another_environment_s_document_is_no_source_before_it_is_trusted() {
         sandbox.write("secrets.toml", text);
     };
     manifest("local:dev");
-    set(&sandbox, "A -e dev", "first", 0);
+    sandbox.set("A -e dev", "first", 0);
     manifest("local:production");
-    set(&sandbox, "A -e dev", "second", 4).says("secrets trust");
+    sandbox.set("A -e dev", "second", 4).says("secrets trust");
     sandbox
         .secrets("trust")
         .ends(4)
@@ -209,7 +205,8 @@ fn who_changes_an_unprotected_environment_writes_no_protected_one_unasked() {
         "\"local:production\", \"dotenv:dev.env\"",
         "protected = true",
     );
-    set(&sandbox, "FLAG", "canary1", 8)
+    sandbox
+        .set("FLAG", "canary1", 8)
         .says("local:production: not copied: production reads it and is protected")
         .says("FLAG copied to dotenv:dev.env")
         .says("to resume: `secrets push -e dev`");
@@ -232,8 +229,9 @@ fn who_changes_an_unprotected_environment_writes_no_protected_one_unasked() {
 fn a_yes_for_one_protected_environment_is_none_for_another() {
     let eu = "protected = true\n[environments.eu]\nsource = [\"local:\"]\nprotected = true\n";
     let sandbox = copied("\"local:eu\", \"dotenv:copy.env\"", "", eu);
-    set(&sandbox, "FLAG -e production", "canary1", 2);
-    set(&sandbox, "FLAG -e production --yes", "canary1", 8)
+    sandbox.set("FLAG -e production", "canary1", 2);
+    sandbox
+        .set("FLAG -e production --yes", "canary1", 8)
         .says("local:eu: not copied: eu reads it and is protected")
         .says("FLAG copied to dotenv:copy.env");
     sandbox.secrets("get FLAG -e eu").ends(3);
@@ -263,7 +261,7 @@ fn of_a_mirror_that_guards_nothing_that_is_said_before_a_change_is_copied_there(
     assert!(before < after && before.is_some(), "{}", done.err);
     // One that guards is not spoken of.
     let sandbox = copied("", "\"dotenv:dev.env\"", "");
-    set(&sandbox, "A", "canary1", 0).hides("unguarded");
+    sandbox.set("A", "canary1", 0).hides("unguarded");
 }
 
 #[test]

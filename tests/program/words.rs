@@ -2,7 +2,6 @@
 //! Each command that is printed is typed as it stands.
 
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 
 use secrets_testkit::web::{Reply, Request, Server};
 use serde_json::json;
@@ -69,21 +68,6 @@ fn command(done: &Done, start: &str) -> String {
     found
         .unwrap_or_else(|| panic!("no `{start}`\n{}", done.err))
         .clone()
-}
-
-/// Runs a command line as a shell reads it, in a folder of the project.
-fn typed_in(sandbox: &Sandbox, folder: &str, line: &str) -> Done {
-    let program = line.strip_prefix("secrets ").unwrap();
-    let line = format!("cd {folder}; exec {SECRETS} {program}");
-    sandbox.command("sh", ["-c", &line]).done()
-}
-
-/// The same in the project, to its successful end.
-#[track_caller]
-fn typed(sandbox: &Sandbox, line: &str) -> Done {
-    let done = typed_in(sandbox, ".", line);
-    assert_eq!(done.status, 0, "{line}\n{}\n{}", done.text(), done.err);
-    done
 }
 
 // ---- what a store is called --------------------------------------------------------------------------
@@ -172,12 +156,11 @@ fn a_preference_that_fits_both_sides_is_refused_with_what_to_write() {
 #[test]
 fn environments_that_are_called_like_a_side_do_not_change_what_the_word_means_unseen() {
     let sandbox = two_environments("right", "left");
-    let refused = sandbox
+    sandbox
         .secrets("sync right left --prefer left --yes")
         .ends(2)
         .says("--prefer left may be either side")
         .says("--prefer local:right for local:right, --prefer local:left for local:left");
-    drop(refused);
     sandbox
         .secrets("sync right left --prefer local:left --dry-run")
         .succeeds()
@@ -257,8 +240,7 @@ fn without_a_manifest_the_file_behind_a_link_is_named_too() {
     symlink(&outside, sandbox.path(".env")).unwrap();
     let flag = format!("--store dotenv:{}", outside.display());
     for line in ["push dotenv:b.env --yes", "status", "get A"] {
-        let done = sandbox.secrets(line).ends(4);
-        drop(done.says(&format!("`{flag}`")));
+        sandbox.secrets(line).ends(4).says(&format!("`{flag}`"));
         sandbox.secrets(&format!("{line} {flag}")).succeeds();
     }
     assert_eq!(sandbox.read("b.env"), "A=1\n");
@@ -272,8 +254,8 @@ fn a_link_that_stays_in_the_project_is_followed() {
     sandbox.write("sub/keep", "");
     symlink("../conf/real.env", sandbox.path("sub/up.env")).unwrap();
     sandbox.secrets("diff dotenv:.env local:").ends(7);
-    let done = typed_in(&sandbox, "sub", "secrets diff dotenv:up.env local:");
-    assert_eq!(done.status, 7, "{}", done.err);
+    let diff = sandbox.secrets("diff dotenv:up.env local:");
+    diff.within("sub").ends(7);
 }
 
 // ---- what hints say to type --------------------------------------------------------------------------
@@ -292,7 +274,7 @@ fn the_way_out_of_a_conflict_of_a_push_takes_what_the_mirror_has_and_nothing_els
         pull,
         "secrets pull dotenv:two.env -e prod --only B --prefer mirror --yes"
     );
-    typed(&sandbox, &pull);
+    sandbox.typed(&pull).succeeds();
     assert_eq!(sandbox.read(".env"), "A=2\nB=3\nC=1\n");
     assert_eq!(sandbox.read("two.env"), "A=1\nB=3\nOWN=1\n");
     // Both have changed: the mirror counts all the same.
@@ -301,7 +283,7 @@ fn the_way_out_of_a_conflict_of_a_push_takes_what_the_mirror_has_and_nothing_els
         .secrets("push -e prod --yes")
         .ends(5)
         .says("A is in conflict");
-    typed(&sandbox, &command(&done, "secrets pull"));
+    sandbox.typed(&command(&done, "secrets pull")).succeeds();
     assert_eq!(sandbox.read(".env"), "A=4\nB=3\nC=1\n");
     assert_eq!(sandbox.read("dev.env"), "DEV=1\n");
 }
@@ -316,7 +298,7 @@ fn the_way_out_of_a_conflict_of_a_pull_copies_what_the_source_has() {
         .says("A is in conflict");
     let push = command(&done, "secrets push");
     assert_eq!(push, "secrets push -e prod --only A --prefer source --yes");
-    typed(&sandbox, &push);
+    sandbox.typed(&push).succeeds();
     assert_eq!(sandbox.read("one.env"), "A=2\nB=1\n");
     assert!(!sandbox.path("dev-copy.env").exists());
 }
@@ -342,7 +324,7 @@ fn what_a_push_was_asked_with_comes_along_into_its_hint() {
         pull,
         "secrets pull 'dotenv:to.env?dialect=docker' --store 'dotenv:a b.env' --rename X=Y --prefix SHOP_ --only A --prefer mirror --yes"
     );
-    typed(&sandbox, &pull);
+    sandbox.typed(&pull).succeeds();
     assert_eq!(sandbox.read("a b.env"), "A=2\n");
 }
 
@@ -356,7 +338,7 @@ fn a_deletion_in_the_mirror_is_taken_by_the_printed_command_too() {
         .says("A is in conflict");
     let pull = command(&done, "secrets pull");
     assert!(pull.ends_with("--delete --yes"), "{pull}");
-    typed(&sandbox, &pull);
+    sandbox.typed(&pull).succeeds();
     assert_eq!(sandbox.read(".env"), "B=1\n");
 }
 
@@ -369,7 +351,7 @@ fn what_cannot_count_is_answered_with_the_whole_command_that_goes_the_other_way(
         .ends(2);
     let pull = command(&done, "secrets pull");
     assert_eq!(pull, "secrets pull -e prod --only A --prefer mirror --yes");
-    typed(&sandbox, &pull);
+    sandbox.typed(&pull).succeeds();
     assert_eq!(sandbox.read(".env"), "A=2\nB=1\n");
     // A source that cannot be written is not proposed as a target.
     let done = sandbox
@@ -404,16 +386,14 @@ fn a_mirror_s_path_is_typed_where_the_command_line_is() {
     let sandbox = mirrored("\"dotenv:one.env\", \"dotenv:two.env\"");
     sandbox.write("sub/keep", "");
     sandbox.write("two.env", "A=5\nB=1\n");
-    let done = typed_in(&sandbox, "sub", "secrets push -e prod --yes");
+    let done = sandbox.secrets("push -e prod --yes").within("sub").ends(5);
     let pull = command(&done, "secrets pull");
-    let done = typed_in(&sandbox, "sub", &pull);
-    assert_eq!(done.status, 0, "{pull}\n{}", done.err);
+    sandbox.typed(&pull).within("sub").succeeds();
     assert_eq!(sandbox.read(".env"), "A=5\nB=1\n");
-    let done = typed_in(&sandbox, "sub", "secrets pull -e prod");
-    assert_eq!(done.status, 2, "{}", done.err);
     let two = sandbox.path("two.env").display().to_string();
-    let done = done.says("`secrets pull STORE -e prod`");
-    assert!(done.err.contains(&format!("dotenv:{two}")), "{}", done.err);
+    let done = sandbox.secrets("pull -e prod").within("sub").ends(2);
+    done.says("`secrets pull STORE -e prod`")
+        .says(&format!("dotenv:{two}"));
 }
 
 #[test]
@@ -432,17 +412,15 @@ fn what_status_says_to_type_brings_the_mirrors_in_step() {
     );
     let push = command(&done, "secrets push");
     assert_eq!(push, "secrets push -e prod --delete");
-    typed(&sandbox, &format!("{push} --yes"));
-    typed(&sandbox, &format!("{unset} --yes"));
+    sandbox.typed(&format!("{push} --yes")).succeeds();
+    sandbox.typed(&format!("{unset} --yes")).succeeds();
     sandbox.secrets("status -e prod").succeeds();
     assert_eq!(sandbox.read("one.env"), "A=2\n");
     assert_eq!(sandbox.read("two.env"), "A=2\n");
     // The other way for what only a mirror has.
     sandbox.write("two.env", "A=2\nOWN=1\n");
-    typed(
-        &sandbox,
-        &format!("{} --yes", command(&status(), "secrets pull")),
-    );
+    let pull = command(&status(), "secrets pull");
+    sandbox.typed(&format!("{pull} --yes")).succeeds();
     assert_eq!(sandbox.read(".env"), "A=2\nOWN=1\n");
     assert_eq!(command(&status(), "secrets push"), "secrets push -e prod");
 }
@@ -459,7 +437,7 @@ fn status_of_another_source_and_of_some_names_says_so_in_what_to_type() {
         push,
         "secrets push -e prod --store dotenv:other.env --only 'N*'"
     );
-    typed(&sandbox, &format!("{push} --yes"));
+    sandbox.typed(&format!("{push} --yes")).succeeds();
     assert_eq!(sandbox.read("one.env"), "A=1\nB=1\nNEW=1\n");
 }
 
@@ -535,13 +513,13 @@ fn a_line_that_was_deleted_by_accident_comes_back_by_the_printed_command() {
         pull,
         "secrets pull dotenv:b.env --store dotenv:.env --only A --prefer mirror --yes"
     );
-    typed(&sandbox, &pull);
+    sandbox.typed(&pull).succeeds();
     assert_eq!(sandbox.read(".env"), "B=1\nC=2\nA=1\n");
     sandbox.secrets(SYNC).succeeds().says("nothing to do");
     // On the other side it is a push.
     sandbox.write("b.env", "A=1\nB=1\n");
     let done = sandbox.secrets(&format!("{SYNC} --yes")).succeeds();
-    typed(&sandbox, &command(&done, "secrets push"));
+    sandbox.typed(&command(&done, "secrets push")).succeeds();
     assert_eq!(sandbox.read("b.env"), "A=1\nB=1\nC=2\n");
 }
 
@@ -552,7 +530,7 @@ fn of_mirrors_that_hold_the_same_one_way_back_is_said() {
     let done = sandbox.secrets("push -e prod --yes").succeeds();
     let expected = "secrets pull dotenv:one.env -e prod --only B --prefer mirror --yes";
     assert_eq!(commands(&done), [expected]);
-    typed(&sandbox, expected);
+    sandbox.typed(expected).succeeds();
     sandbox.secrets("status -e prod").succeeds();
 }
 
@@ -563,7 +541,7 @@ fn a_deletion_comes_back_from_a_mirror_and_in_an_environment() {
     let done = sandbox.secrets("push -e prod --yes").succeeds();
     let pull = command(&done, "secrets pull");
     assert_eq!(pull, "secrets pull -e prod --only B --prefer mirror --yes");
-    typed(&sandbox, &pull);
+    sandbox.typed(&pull).succeeds();
     assert_eq!(sandbox.read(".env"), "A=1\nB=1\n");
     let sandbox = two_environments("staging", "production");
     sandbox
@@ -571,7 +549,7 @@ fn a_deletion_comes_back_from_a_mirror_and_in_an_environment() {
         .succeeds();
     sandbox.secrets("unset A -e staging --yes").succeeds();
     let done = sandbox.secrets("sync staging production --yes").succeeds();
-    typed(&sandbox, &command(&done, "secrets pull"));
+    sandbox.typed(&command(&done, "secrets pull")).succeeds();
     sandbox.secrets("get A -e staging").succeeds().prints("1\n");
 }
 
@@ -593,17 +571,8 @@ fn an_environment_that_the_manifest_does_not_have_is_refused_where_stores_are_ty
             .says("there is no environment `dve`")
             .says("did you mean `dev`?");
     }
-    let sealed = |path: &PathBuf| path.extension().is_some_and(|e| e == "age");
-    let files: Vec<_> = sandbox
-        .files()
-        .into_iter()
-        .map(|(path, _)| path)
-        .filter(sealed)
-        .collect();
-    assert!(
-        !files.iter().any(|path| path.ends_with("dve.age")),
-        "{files:?}"
-    );
+    assert!(sandbox.path(".secrets/dev.age").exists());
+    assert!(!sandbox.path(".secrets/dve.age").exists());
     // Without environments, or without a manifest, there is nothing it could be checked against.
     let sandbox = Sandbox::new();
     sandbox.write(".env", "A=1\n");
@@ -666,17 +635,14 @@ fn a_mirror_that_is_named_twice_is_said_to_be() {
 #[test]
 fn where_nothing_can_be_noted_nothing_is_written_and_that_is_said() {
     let sandbox = agreed("A=1\n");
-    let files = sandbox.files().into_iter().map(|(path, _)| path);
-    let base = files
-        .into_iter()
-        .find(|path| path.ends_with("base.json"))
-        .unwrap();
+    let [base] = sandbox.bases().try_into().unwrap();
     std::fs::remove_file(&base).unwrap();
     std::fs::create_dir(&base).unwrap();
     sandbox.write(".env", "A=2\n");
     sandbox
         .secrets(&format!("{SYNC} --prefer left --yes"))
-        .says_failing("nothing was written")
+        .ends(2)
+        .says("nothing was written")
         .says("hint: the state folder");
     assert_eq!(sandbox.read("b.env"), "A=1\n");
 }
@@ -684,12 +650,8 @@ fn where_nothing_can_be_noted_nothing_is_written_and_that_is_said() {
 #[test]
 fn a_run_that_waits_for_another_says_for_whom() {
     let sandbox = agreed("A=1\n");
-    let files = sandbox.files().into_iter().map(|(path, _)| path);
-    let lock = files
-        .into_iter()
-        .find(|path| path.ends_with("lock"))
-        .unwrap();
-    let lock = std::fs::File::open(lock).unwrap();
+    let [base] = sandbox.bases().try_into().unwrap();
+    let lock = std::fs::File::open(base.with_file_name("lock")).unwrap();
     lock.lock().unwrap();
     let mut child = std::process::Command::new(SECRETS)
         .args(SYNC.split(' '))
@@ -766,22 +728,10 @@ fn fields_that_are_no_texts_are_told_once_with_all_that_is_to_be_left_out() {
     for done in [partly, nothing] {
         let message = "DEBUG, PORT not compared, in vault:secret/shop";
         assert_eq!(done.err.matches(message).count(), 1, "{}", done.err);
-        let done = done
-            .says("store it as a text: `secrets set DEBUG -e dev --store vault:secret/shop`")
+        done.says("store it as a text: `secrets set DEBUG -e dev --store vault:secret/shop`")
             .says("--except DEBUG,PORT")
             .hides("to resume");
-        drop(done);
     }
     run(&format!("{push} --except DEBUG,PORT")).succeeds();
     assert_eq!(sandbox.read("two.env"), "KEY=text\n");
-}
-
-impl crate::support::Run<'_> {
-    /// Runs it, expects that it fails, and this on standard error.
-    #[track_caller]
-    fn says_failing(self, text: &str) -> Done {
-        let done = self.done();
-        assert_ne!(done.status, 0, "{}", done.err);
-        done.says(text)
-    }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use secrets::apply::Keeper;
 use secrets::plan::{Action, Direction, Rules, Side};
-use secrets_api::{Change, Op, Precondition, Provider, ProviderExt as _};
+use secrets_api::{Provider, ProviderExt as _};
 use secrets_memory::Memory;
 use secrets_testkit::block_on;
 
-use crate::support::{Clerk, Ends, Machine, Ran, cx, layered, name, sync, value};
+use crate::support::{Clerk, Ends, Machine, Ran, change, cx, layered, name, sync};
 
 /// Two stores of single secrets that know of no deletion, and a machine that syncs them.
 struct Site {
@@ -45,13 +45,7 @@ impl Site {
     }
 
     fn change(&self, side: Side, secret: &str, text: Option<&str>) {
-        let (name, value) = (name(secret), text.map(value));
-        let change = Change {
-            name: &name,
-            op: value.as_ref().map_or(Op::Delete, Op::Put),
-            when: Precondition::Unguarded,
-        };
-        block_on(self.store(side).write_one(&cx(), change)).unwrap();
+        block_on(change(self.store(side), secret, text));
     }
 
     fn sync(&self, rules: &Rules) -> Ran {

@@ -3,13 +3,9 @@
 
 use std::sync::Arc;
 
-use secrets::apply::{self, Fate, Keeper, Link, Work};
-use secrets::base::{Kept, Pair};
-use secrets::choice::Chosen;
+use secrets::apply::{self, Fate, Keeper, Work};
 use secrets::exit::Exit;
-use secrets::plan::{Direction, Rules, Side, Sides};
-use secrets::printer::{Color, Printer};
-use secrets::surroundings::Surroundings;
+use secrets::plan::{Direction, Rules, Side};
 use secrets::sync::end;
 use secrets::sync::json::Report;
 use secrets::sync::line::Line;
@@ -21,7 +17,7 @@ use secrets_memory::Memory;
 use secrets_testkit::bend::{Bend, Bent};
 use secrets_testkit::block_on;
 
-use crate::support::{Clerk, ENVIRONMENT, Machine, cx, name, party, value};
+use crate::support::{Clerk, Machine, PRINTER, cx, fan, name, party, value};
 
 /// Never answers a write.
 struct Mute;
@@ -62,30 +58,15 @@ fn push(machine: &Machine, text: &[u8], mirrors: Vec<Arc<dyn Provider>>) -> Work
     };
     block_on(source.write_one(&cx(), change)).unwrap();
     let mut parties = vec![party("memory:source", source, Keeper::NotWanted)];
-    let mut links = Vec::new();
     for mirror in mirrors {
         let label = format!("memory:m{}", parties.len());
-        let pair = Pair {
-            project: "/srv/shop".to_owned(),
-            environment: ENVIRONMENT.to_owned(),
-            stores: Sides {
-                left: "memory:source".to_owned(),
-                right: label.clone(),
-            },
-        };
-        let kept = block_on(Kept::take(machine.state(), pair, machine.keys()));
-        let sides = Sides {
-            left: 0,
-            right: parties.len(),
-        };
-        let rules = Rules {
-            direction: Direction::To(Side::Right),
-            ..Rules::default()
-        };
-        links.push(Link::new(sides, kept.unwrap(), rules));
         parties.push(party(&label, mirror, Keeper::NotWanted));
     }
-    let mut work = Work::new(parties, links, Chosen::default());
+    let rules = Rules {
+        direction: Direction::To(Side::Right),
+        ..Rules::default()
+    };
+    let mut work = block_on(fan(machine, parties, &rules));
     block_on(apply::run(&mut work, &cx(), &mut Clerk::leaving())).unwrap();
     work
 }
@@ -125,10 +106,8 @@ fn writes_of_which_none_was_answered_for_are_told_as_not_known_with_what_finds_i
         report.document()["written"].clone()
     };
     assert_eq!(report(&work), serde_json::Value::Null);
-    let surroundings = Surroundings::capture().unwrap();
-    let printer = Printer::new(&surroundings, Color::Never, true, 0, false, true);
     let again = Line::new("push").switch("--yes", true);
-    let failure = end::end(&printer, &work, Ok(true), &again).unwrap_err();
+    let failure = end::end(&PRINTER, &work, Ok(true), &again).unwrap_err();
     assert_eq!(failure.exit, Exit::Unavailable);
     assert_eq!(
         failure.hint.as_deref(),

@@ -7,37 +7,24 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use secrets::apply::{self, Fate, Keeper, Link, Work};
-use secrets::base::{Kept, Pair};
-use secrets::choice::Chosen;
-use secrets::plan::{Direction, Keep, Rules, Side, Sides};
+use secrets::apply::{self, Fate, Keeper, Work};
+use secrets::plan::{Direction, Keep, Rules, Side};
 use secrets_api::{
-    Capabilities, Change, Ctx, Error, ErrorKind, Guard, Name, Op, OperationId, Precondition,
-    Provider, ProviderExt as _, Result, Revision, Select, Snapshot, Unit, Written, async_trait,
+    Capabilities, Change, Ctx, ErrorKind, Guard, Name, OperationId, Provider, ProviderExt as _,
+    Result, Revision, Select, Snapshot, Unit, Written, async_trait,
 };
 use secrets_memory::Memory;
 use secrets_testkit::bend::{Bend, Bent};
 use secrets_testkit::block_on;
 
 use crate::dice::Dice;
-use crate::faults::Death;
+use crate::faults::{Death, Harm, strike};
+use crate::schedule::Wrap;
 use crate::simulate::{failures, number, replayed};
-use crate::support::{Clerk, ENVIRONMENT, Machine, cx, is_settled, layered, name, party, value};
+use crate::support::{Clerk, Machine, change, cx, fan, is_settled, layered, name, party};
 use crate::truth::values_in;
 
 const NAMES: [&str; 3] = ["ALPHA", "BETA", "GAMMA"];
-
-/// What goes wrong at one call of a run.
-#[derive(Debug, Clone, Copy)]
-enum Harm {
-    Unreachable,
-    LoseBefore,
-    LoseAfter,
-    KillBefore,
-    KillAfter,
-    /// Somebody writes there just before.
-    Rival,
-}
 
 /// What all schedules together have come to.
 #[derive(Default)]
@@ -112,13 +99,7 @@ impl Place {
         if before == text {
             return;
         }
-        let new = text.as_deref().map(value);
-        let change = Change {
-            name: &name,
-            op: new.as_ref().map_or(Op::Delete, Op::Put),
-            when: Precondition::Unguarded,
-        };
-        self.raw[store].write_one(&cx(), change).await.unwrap();
+        change(&*self.raw[store], name.as_str(), text.as_deref()).await;
         self.tell(&format!("  person, {store} {name}: {before:?} → {text:?}"));
         let mut told = self.told.lock().unwrap();
         told.given_up.extend(before);
@@ -205,30 +186,14 @@ impl Way {
         }
         let nth = place.calls.fetch_add(1, Ordering::SeqCst);
         let harm = place.faults.lock().unwrap().remove(&nth);
-        if let Some(harm) = harm {
-            place.tell(&format!("    call {nth}, {:?}: {harm:?}", self.store));
+        let Some(harm) = harm else {
+            return call.await;
+        };
+        place.tell(&format!("    call {nth}, {:?}: {harm:?}", self.store));
+        if let (Harm::RivalBefore, Some(store)) = (harm, self.store) {
+            place.somebody_acts(store).await;
         }
-        let is = |kind| Error::new(kind, "it went wrong as the test asked");
-        match harm {
-            None => call.await,
-            Some(Harm::Unreachable) => Err(is(ErrorKind::Unavailable)),
-            Some(Harm::LoseBefore) => Err(is(lost)),
-            Some(Harm::LoseAfter) => {
-                call.await?;
-                Err(is(lost))
-            }
-            Some(Harm::KillBefore) => place.death.die().await,
-            Some(Harm::KillAfter) => {
-                let _ = call.await;
-                place.death.die().await
-            }
-            Some(Harm::Rival) => {
-                if let Some(store) = self.store {
-                    place.somebody_acts(store).await;
-                }
-                call.await
-            }
-        }
+        strike(harm, lost, &place.death, call).await
     }
 }
 
@@ -286,9 +251,6 @@ impl Bend for Way {
         self.pass(ErrorKind::OutcomeUnknown, call).await
     }
 }
-
-/// Makes a keeper a worse one.
-type Wrap = fn(Arc<dyn Provider>) -> Arc<dyn Provider>;
 
 fn capabilities(dice: &mut Dice) -> Capabilities {
     Capabilities {
@@ -366,7 +328,6 @@ impl Schedule {
     }
 
     async fn work(&self, rules: &Rules) -> Work {
-        let label = |n: usize| format!("memory:{n}");
         let parties: Vec<_> = self
             .ways
             .iter()
@@ -376,27 +337,10 @@ impl Schedule {
                     label: "memory:keeper".to_owned(),
                     provider: Arc::clone(&self.keeper),
                 };
-                party(&label(n), Arc::clone(way), keeper)
+                party(&format!("memory:{n}"), Arc::clone(way), keeper)
             })
             .collect();
-        let mut links = Vec::new();
-        for right in 1..parties.len() {
-            let pair = Pair {
-                project: "/srv/shop".to_owned(),
-                environment: ENVIRONMENT.to_owned(),
-                stores: Sides {
-                    left: label(0),
-                    right: label(right),
-                },
-            };
-            let kept = Kept::take(self.machine.state(), pair, self.machine.keys()).await;
-            links.push(Link::new(
-                Sides { left: 0, right },
-                kept.unwrap(),
-                rules.clone(),
-            ));
-        }
-        Work::new(parties, links, Chosen::default())
+        fan(&self.machine, parties, rules).await
     }
 
     /// One push; none of it is left if it is killed.
@@ -454,8 +398,8 @@ impl Schedule {
                 Harm::LoseAfter,
                 Harm::KillBefore,
                 Harm::KillAfter,
-                Harm::Rival,
-                Harm::Rival,
+                Harm::RivalBefore,
+                Harm::RivalBefore,
             ];
             let faults =
                 (0..dice.pick(&[0, 0, 1, 1, 2, 3])).map(|_| (dice.below(14), dice.pick(&harms)));

@@ -200,6 +200,33 @@ impl Injector {
     }
 }
 
+/// What a harm makes of the call itself; those around a call leave it as it is.
+pub(crate) async fn strike<T>(
+    harm: Harm,
+    lost: ErrorKind,
+    death: &Death,
+    call: impl Future<Output = Result<T>> + Send,
+) -> Result<T> {
+    let is = |kind: ErrorKind| Error::new(kind, "it went wrong as the test asked");
+    match harm {
+        Harm::Unreachable => Err(is(ErrorKind::Unavailable)),
+        Harm::RateLimit => {
+            Err(is(ErrorKind::RateLimited).with_retry_after(Duration::from_millis(5)))
+        }
+        Harm::LoseBefore => Err(is(lost)),
+        Harm::LoseAfter => {
+            call.await?;
+            Err(is(lost))
+        }
+        Harm::KillBefore => death.die().await,
+        Harm::KillAfter => {
+            let _ = call.await;
+            death.die().await
+        }
+        Harm::LoseItems | Harm::RivalBefore | Harm::RivalAfter | Harm::Unnotable => call.await,
+    }
+}
+
 /// A machine's way to a store: calls go wrong on it.
 pub(crate) struct Faulty {
     pub(crate) injector: Arc<Injector>,
@@ -223,37 +250,19 @@ impl Faulty {
             injector.dawdle().await;
             return answer;
         };
-        let is = |kind: ErrorKind| Error::new(kind, "it went wrong as the test asked");
+        let rival = || injector.truth.somebody_acts(&injector.dice, about);
         match harm {
-            Harm::Unreachable => Err(is(ErrorKind::Unavailable)),
-            Harm::RateLimit => {
-                Err(is(ErrorKind::RateLimited).with_retry_after(Duration::from_millis(5)))
-            }
-            Harm::LoseBefore => Err(is(lost)),
-            Harm::LoseAfter => {
-                call.await?;
-                Err(is(lost))
-            }
-            Harm::LoseItems => lose_items(call.await?),
-            Harm::KillBefore => injector.death.die().await,
-            Harm::KillAfter => {
-                let _ = call.await;
-                injector.death.die().await
-            }
-            Harm::RivalBefore => {
-                injector.truth.somebody_acts(&injector.dice, about).await;
-                call.await
-            }
-            Harm::RivalAfter => {
-                let answer = call.await;
-                injector.truth.somebody_acts(&injector.dice, about).await;
-                answer
-            }
-            Harm::Unnotable => {
-                injector.spoil();
-                call.await
-            }
+            Harm::RivalBefore => rival().await,
+            Harm::Unnotable => injector.spoil(),
+            _ => {}
         }
+        let answer = strike(harm, lost, &injector.death, call).await;
+        match harm {
+            Harm::RivalAfter => rival().await,
+            Harm::LoseItems => return lose_items(answer?),
+            _ => {}
+        }
+        answer
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use secrets::apply::Keeper;
 use secrets::exit::Exit;
 use secrets::plan::{Action, Rules, Side, Why};
-use secrets_api::{Change, Op, Precondition, Provider, ProviderExt as _};
+use secrets_api::{Provider, ProviderExt as _};
 use secrets_memory::Memory;
 use secrets_testkit::block_on;
 use secrets_testkit::opening::TestOpening;
 
-use crate::support::{Clerk, Ends, Machine, Ran, bare, cx, layered, name, sync, value};
+use crate::support::{Clerk, Ends, Machine, Ran, bare, change, cx, layered, name, sync, value};
 
 /// A `.env` on the left, and another store.
 struct Site {
@@ -58,23 +58,11 @@ impl Site {
     }
 
     fn put(&self, secret: &str, text: &str) {
-        let (name, value) = (name(secret), value(text));
-        let change = Change {
-            name: &name,
-            op: Op::Put(&value),
-            when: Precondition::Unguarded,
-        };
-        block_on(self.other.write_one(&cx(), change)).unwrap();
+        block_on(change(&*self.other, secret, Some(text)));
     }
 
     fn remove(&self, secret: &str) {
-        let name = name(secret);
-        let change = Change {
-            name: &name,
-            op: Op::Delete,
-            when: Precondition::Unguarded,
-        };
-        block_on(self.other.write_one(&cx(), change)).unwrap();
+        block_on(change(&*self.other, secret, None));
     }
 
     fn other_holds(&self, secret: &str, text: &str) {

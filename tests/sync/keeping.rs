@@ -7,8 +7,8 @@ use secrets::apply::Keeper;
 use secrets::exit::{Exit, Failure};
 use secrets::plan::{Action, Direction, Rules, Side, Why};
 use secrets_api::{
-    Capabilities, Change, Ctx, Error, ErrorKind, Meta, Name, Op, Precondition, Provider,
-    ProviderExt as _, Result, Revision, Select, Snapshot, Unit, Written, async_trait,
+    Capabilities, Change, Ctx, Error, ErrorKind, Meta, Name, Provider, ProviderExt as _, Result,
+    Revision, Unit, Written, async_trait,
 };
 use secrets_memory::Memory;
 use secrets_testkit::bend::{Bend, Bent};
@@ -17,20 +17,14 @@ use secrets_testkit::opening::TestOpening;
 use secrets_testkit::servers::OpenBao;
 use serde_json::json;
 
-use crate::support::{Clerk, Ends, Machine, Ran, bare, cx, layered, name, sync, value};
+use crate::support::{Clerk, Ends, Machine, Ran, bare, change, cx, layered, name, sync, value};
 
 fn nobody() -> Keeper {
     Keeper::Nobody(Failure::new(Exit::Failed, "there is none"))
 }
 
 async fn put(store: &dyn Provider, text: &str) {
-    let (name, value) = (name("KEY"), value(text));
-    let change = Change {
-        name: &name,
-        op: Op::Put(&value),
-        when: Precondition::Unguarded,
-    };
-    store.write_one(&cx(), change).await.unwrap();
+    change(store, "KEY", Some(text)).await;
 }
 
 async fn push(machine: &Machine, ends: &Ends, keeper: Keeper) -> Ran {
@@ -179,10 +173,6 @@ impl Bend for Silent {
     async fn history(&self, _: &dyn Provider, _: &Ctx, _: &Name) -> Result<Vec<Meta>> {
         Err(Error::new(self.0, "the history is not told"))
     }
-
-    async fn read(&self, inner: &dyn Provider, cx: &Ctx, what: Select<'_>) -> Result<Snapshot> {
-        inner.read(cx, what).await
-    }
 }
 
 /// A value may have been put back where its document has changed and nobody tells; whoever has to decide is
@@ -212,13 +202,7 @@ fn a_history_that_cannot_be_asked_now_is_no_conflict_and_one_that_is_not_shown_i
             let first = sync(&machine, &all, Rules::default(), Keeper::NotWanted, clerk).await;
             assert!(first.is_clean(), "{first:?}");
             // Its document moves on, and the other side has a new value.
-            let (beside, one) = (name("BESIDE"), value("x"));
-            let change = Change {
-                name: &beside,
-                op: Op::Put(&one),
-                when: Precondition::Unguarded,
-            };
-            told.write_one(&cx(), change).await.unwrap();
+            change(&*told, "BESIDE", Some("x")).await;
             put(&*other, "2").await;
             let silent = ends(Bent::new(Arc::clone(&told), Silent(kind)));
             sync(

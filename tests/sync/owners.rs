@@ -4,15 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use secrets::apply::Keeper;
 use secrets::plan::{Action, Rules, Side, Why};
-use secrets_api::{
-    Change, Ctx, Op, Precondition, Provider, ProviderExt as _, Result, Select, Snapshot,
-    async_trait,
-};
+use secrets_api::{Ctx, Provider, Result, Select, Snapshot, async_trait};
 use secrets_memory::Memory;
 use secrets_testkit::bend::{Bend, Bent};
 use secrets_testkit::block_on;
 
-use crate::support::{Clerk, Ends, Machine, cx, layered, name, sync, value};
+use crate::support::{Clerk, Ends, Machine, change, layered, name, sync};
 
 /// Says whose the store is.
 struct Owned(Mutex<&'static str>);
@@ -37,13 +34,7 @@ fn what_was_agreed_with_one_accounts_store_deletes_and_changes_nothing_in_anothe
     let (left, right) = (memory(), memory());
     let owned = |account| layered(Bent::new(Arc::clone(&right), Owned(Mutex::new(account))));
     let put = |store: &Arc<dyn Provider>, secret: &str, text: &str| {
-        let (name, value) = (name(secret), value(text));
-        let change = Change {
-            name: &name,
-            op: Op::Put(&value),
-            when: Precondition::Unguarded,
-        };
-        block_on(store.write_one(&cx(), change)).unwrap();
+        block_on(change(&**store, secret, Some(text)));
     };
     let run = |account| {
         let ends = Ends::new(

@@ -7,15 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use secrets::apply::Keeper;
 use secrets::exit::{Exit, Failure};
 use secrets::plan::{Action, Direction, Rules, Side, Sides, Why};
-use secrets_api::{
-    Change, Lookup, Op, Precondition, Provider, ProviderExt as _, SecretValue, Unit, Version,
-};
+use secrets_api::{Lookup, Op, Provider, ProviderExt as _, SecretValue, Unit, Version};
 use secrets_memory::Memory;
 use secrets_testkit::block_on;
 
 use crate::keyring_session::under_keyring;
 use crate::kinds::{self, Kind, SITES, Store};
-use crate::support::{Clerk, Ends, Machine, Ran, cx, is_settled, name, sync, value};
+use crate::support::{Clerk, Ends, Machine, Ran, act, cx, is_settled, name, sync, value};
 
 use Side::{Left, Right};
 
@@ -143,14 +141,7 @@ impl Two {
     }
 
     async fn change(&self, side: Side, secret: &str, op: Op<'_>) {
-        let secret = name(secret);
-        let change = Change {
-            name: &secret,
-            op,
-            when: Precondition::Unguarded,
-        };
-        let store = &self.stores.of(side).hands;
-        store.write_one(&cx(), change).await.unwrap();
+        act(&*self.stores.of(side).hands, secret, op).await;
     }
 
     async fn put(&self, side: Side, secret: &str, text: &str) {

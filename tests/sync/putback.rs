@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use secrets::apply::Keeper;
 use secrets::plan::{Action, Rules, Side, Sides, Why};
-use secrets_api::{Change, Op, Precondition, Provider, ProviderExt as _};
+use secrets_api::{Provider, ProviderExt as _};
 use secrets_memory::Memory;
 use secrets_testkit::block_on;
 use secrets_testkit::opening::{TestOpening, key};
 use secrets_testkit::servers::{Moto, OpenBao};
 use serde_json::json;
 
-use crate::support::{Clerk, Ends, Machine, Ran, bare, cx, is_settled, layered, name, sync, value};
+use crate::support::{
+    Clerk, Ends, Machine, Ran, bare, change, cx, is_settled, layered, name, sync, value,
+};
 
 use Side::{Left, Right};
 
@@ -117,18 +119,8 @@ impl Person<'_> {
         &*self.0.sites.of(side).opened[self.1]
     }
 
-    async fn change(&self, side: Side, secret: &str, op: Op<'_>) {
-        let secret = name(secret);
-        let change = Change {
-            name: &secret,
-            op,
-            when: Precondition::Unguarded,
-        };
-        self.store(side).write_one(&cx(), change).await.unwrap();
-    }
-
     async fn put(&self, side: Side, secret: &str, text: &str) {
-        self.change(side, secret, Op::Put(&value(text))).await;
+        change(self.store(side), secret, Some(text)).await;
     }
 
     /// Writes another name of the document so many times.
@@ -239,7 +231,7 @@ async fn a_roll_back_is_never_undone_by_another_machine(team: &dyn Fn() -> Team)
 
 async fn a_deletion_that_was_taken_back_counts_as_touched(team: Team) {
     let (ann, bob) = team.agreed().await;
-    bob.change(team.side, "KEY", Op::Delete).await;
+    change(bob.store(team.side), "KEY", None).await;
     bob.put(team.side, "KEY", "good").await;
     bob.put(team.side.other(), "KEY", "newer").await;
     ann.finds_it_put_back("good", "newer").await;

@@ -85,7 +85,7 @@ impl Totals {
 }
 
 /// Makes a store a worse one.
-type Wrap = fn(Arc<dyn Provider>) -> Arc<dyn Provider>;
+pub(crate) type Wrap = fn(Arc<dyn Provider>) -> Arc<dyn Provider>;
 
 /// Makes something in a schedule behave wrongly: what shows that the simulation can fail.
 #[derive(Clone, Copy, Default)]

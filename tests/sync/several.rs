@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use secrets::apply::{self, Keeper, Link, Outcome, Party, Work};
-use secrets::base::{Kept, Pair};
-use secrets::choice::Chosen;
+use secrets::apply::{self, Keeper, Outcome, Party};
 use secrets::layers::names::{Names, Renamed};
-use secrets::plan::{Action, Direction, Plan, Rules, Side, Sides};
-use secrets_api::{Change, Op, Precondition, Provider, ProviderExt as _, Select};
+use secrets::plan::{Action, Direction, Plan, Rules, Side};
+use secrets_api::{Provider, Select};
 use secrets_memory::Memory;
 use secrets_testkit::block_on;
 use secrets_testkit::opening::TestOpening;
 use secrets_testkit::servers::OpenBao;
 
-use crate::support::{Clerk, ENVIRONMENT, Machine, bare, cx, layered, name, party, value};
+use crate::support::{Clerk, Machine, bare, change, cx, fan, layered, party};
 
 fn plain(label: &str, provider: Arc<dyn Provider>) -> Party {
     party(label, provider, Keeper::NotWanted)
@@ -29,25 +27,12 @@ async fn push(machine: &Machine, parties: Vec<Party>, delete: bool) -> (Pushed, 
 }
 
 async fn copy(machine: &Machine, parties: Vec<Party>, to: Side, delete: bool) -> (Pushed, Clerk) {
-    let mut links = Vec::new();
-    for right in 1..parties.len() {
-        let pair = Pair {
-            project: "/srv/shop".to_owned(),
-            environment: ENVIRONMENT.to_owned(),
-            stores: Sides {
-                left: parties[0].label.clone(),
-                right: parties[right].label.clone(),
-            },
-        };
-        let kept = Kept::take(machine.state(), pair, machine.keys()).await;
-        let rules = Rules {
-            direction: Direction::To(to),
-            delete,
-            ..Rules::default()
-        };
-        links.push(Link::new(Sides { left: 0, right }, kept.unwrap(), rules));
-    }
-    let mut work = Work::new(parties, links, Chosen::default());
+    let rules = Rules {
+        direction: Direction::To(to),
+        delete,
+        ..Rules::default()
+    };
+    let mut work = fan(machine, parties, &rules).await;
     let mut clerk = Clerk::leaving();
     apply::run(&mut work, &cx(), &mut clerk).await.unwrap();
     let links = work.links.into_iter();
@@ -210,16 +195,6 @@ fn a_layer_that_is_made_anew_by_an_inherited_name_deletes_nothing() {
 fn prefixed(store: Arc<dyn Provider>, prefix: &str) -> Arc<dyn Provider> {
     let names = Names::new(Some(prefix), &BTreeMap::new()).unwrap();
     Arc::new(Renamed::new(store, names))
-}
-
-async fn change(store: &dyn Provider, secret: &str, text: Option<&str>) {
-    let (name, value) = (name(secret), text.map(value));
-    let change = Change {
-        name: &name,
-        op: value.as_ref().map_or(Op::Delete, Op::Put),
-        when: Precondition::Unguarded,
-    };
-    store.write_one(&cx(), change).await.unwrap();
 }
 
 /// Each is guarded by the names it has seen, and the two are written at once.

@@ -6,13 +6,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use secrets_api::{
-    Capabilities, Change, Ctx, Error, ErrorKind, Guard, Lookup, Provider, Result, Revision, Select,
+    Capabilities, Change, Ctx, ErrorKind, Guard, Lookup, Provider, Result, Revision, Select,
     Snapshot, Unit, Version, Written, async_trait,
 };
 use secrets_memory::Memory;
 use secrets_testkit::bend::{Bend, Bent};
 use secrets_testkit::block_on;
 use secrets_testkit::faulty::IgnoresPreconditions;
+use secrets_testkit::wrappers::Flaky;
 
 use crate::faults::Harm;
 use crate::schedule::{Sabotage, Totals, by_chance, harmed_at, put_back_and_replaced};
@@ -220,34 +221,17 @@ fn a_value_that_was_put_back_is_no_longer_given_up() {
 }
 
 /// Does what it is asked, and says that it did not.
-struct Denies;
-
-#[async_trait]
-impl Bend for Denies {
-    fn label(&self) -> &'static str {
-        "Denies"
-    }
-
-    async fn write(
-        &self,
-        inner: &dyn Provider,
-        cx: &Ctx,
-        base: Option<&Revision>,
-        changes: &[Change<'_>],
-    ) -> Result<Written> {
-        inner.write(cx, base, changes).await?;
-        Err(Error::new(
-            ErrorKind::PermissionDenied,
-            "this is not allowed",
-        ))
-    }
+fn denies() -> Flaky {
+    Flaky::new(usize::MAX, ErrorKind::PermissionDenied)
+        .after_the_effect()
+        .writes_only()
 }
 
 #[test]
 fn a_store_that_denies_what_it_did_is_found_out() {
     let sabotage = Sabotage {
         can: Some(ABLE),
-        store: Some(|store| Bent::new(store, Denies)),
+        store: Some(|store| Bent::new(store, denies())),
         keeper: None,
     };
     is_found(&sabotage, "is said to have failed and was written");

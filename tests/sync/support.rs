@@ -17,17 +17,21 @@ use secrets::printer::{Color, Printer};
 use secrets::settings::{LayerSpec, Settings};
 use secrets::stack::{Layer, Stack};
 use secrets::surroundings::Surroundings;
-use secrets_api::{Ctx, KeySource, Name, Provider, SecretValue, StoreUri};
+use secrets_api::{
+    Change, Ctx, KeySource, Name, Op, Precondition, Provider, ProviderExt as _, SecretValue,
+    StoreUri,
+};
 use secrets_testkit::opening::{TestOpening, key};
 use tempfile::TempDir;
 
 /// The environment of every sync here.
-pub(crate) const ENVIRONMENT: &str = "dev";
+const ENVIRONMENT: &str = "dev";
 
 /// How long one call to a store may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-static PRINTER: LazyLock<Arc<Printer>> = LazyLock::new(|| {
+/// A quiet one that asks nobody.
+pub(crate) static PRINTER: LazyLock<Arc<Printer>> = LazyLock::new(|| {
     let surroundings = Surroundings::capture().unwrap();
     let printer = Printer::new(&surroundings, Color::Never, true, 0, false, true);
     Arc::new(printer)
@@ -100,7 +104,7 @@ pub(crate) fn party(label: &str, provider: Arc<dyn Provider>, keeper: Keeper) ->
     };
     let settings = Settings {
         root: PROJECT.into(),
-        manifest_path: None,
+        found: None,
         manifest: Manifest::default(),
         environment: ENVIRONMENT.to_owned(),
         layers: vec![spec.clone()],
@@ -136,15 +140,31 @@ impl Ends {
 
     /// What their base is kept under.
     pub(crate) fn pair(&self) -> Pair {
-        Pair {
-            project: PROJECT.to_owned(),
-            environment: ENVIRONMENT.to_owned(),
-            stores: Sides {
-                left: self.0.left.0.clone(),
-                right: self.0.right.0.clone(),
-            },
-        }
+        pair(&self.0.left.0, &self.0.right.0)
     }
+}
+
+fn pair(left: &str, right: &str) -> Pair {
+    Pair {
+        project: PROJECT.to_owned(),
+        environment: ENVIRONMENT.to_owned(),
+        stores: Sides {
+            left: left.to_owned(),
+            right: right.to_owned(),
+        },
+    }
+}
+
+/// A run of one source, the first of these, and many mirrors, all under the same rules.
+pub(crate) async fn fan(machine: &Machine, parties: Vec<Party>, rules: &Rules) -> Work {
+    let mut links = Vec::new();
+    for right in 1..parties.len() {
+        let pair = pair(&parties[0].label, &parties[right].label);
+        let kept = Kept::take(machine.state(), pair, machine.keys()).await;
+        let sides = Sides { left: 0, right };
+        links.push(Link::new(sides, kept.unwrap(), rules.clone()));
+    }
+    Work::new(parties, links, Chosen::default())
 }
 
 /// What became of a sync.
@@ -313,6 +333,22 @@ pub(crate) fn name(text: &str) -> Name {
 
 pub(crate) fn value(text: &str) -> SecretValue {
     SecretValue::from_slice(text.as_bytes())
+}
+
+/// Somebody does this at a store, unguarded.
+pub(crate) async fn act(store: &dyn Provider, secret: &str, op: Op<'_>) {
+    let change = Change {
+        name: &name(secret),
+        op,
+        when: Precondition::Unguarded,
+    };
+    store.write_one(&cx(), change).await.unwrap();
+}
+
+/// Somebody writes this in a store, or (`None`) removes what is there, unguarded.
+pub(crate) async fn change(store: &dyn Provider, secret: &str, text: Option<&str>) {
+    let value = text.map(value);
+    act(store, secret, value.as_ref().map_or(Op::Delete, Op::Put)).await;
 }
 
 /// Whether nothing of this plan is left to do or to decide.

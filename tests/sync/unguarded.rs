@@ -3,28 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrets::apply::{self, Desk, Keeper, Link, Progress, Verdict, Work};
-use secrets::base::Kept;
-use secrets::choice::Chosen;
+use secrets::apply::{self, Desk, Keeper, Progress, Verdict, Work};
 use secrets::exit::Failure;
-use secrets::plan::{Action, Rules, Side, Sides, Why};
-use secrets_api::{Change, Ctx, Guard, Op, Precondition, Provider, ProviderExt as _};
+use secrets::plan::{Action, Rules, Side, Why};
+use secrets_api::{Ctx, Guard, Provider, ProviderExt as _};
 use secrets_memory::Memory;
 use secrets_testkit::block_on;
 
-use crate::support::{Ends, Machine, Unwatched, cx, layered, name, party, value};
+use crate::support::{self, Machine, Unwatched, cx, fan, layered, name, party};
 
 /// What somebody else does: on a thread of their own, since it happens while a sync runs on this one.
 fn change(store: &dyn Provider, secret: &str, text: Option<&str>) {
-    let (name, value) = (name(secret), text.map(value));
-    let change = Change {
-        name: &name,
-        op: value.as_ref().map_or(Op::Delete, Op::Put),
-        when: Precondition::Unguarded,
-    };
     std::thread::scope(|scope| {
-        let done = scope.spawn(|| block_on(store.write_one(&cx(), change)).map(drop));
-        done.join().unwrap().unwrap();
+        let done = scope.spawn(|| block_on(support::change(store, secret, text)));
+        done.join().unwrap();
     });
 }
 
@@ -77,24 +69,15 @@ async fn run(
     desk: &mut dyn Desk,
 ) -> Work {
     let [left, right] = stores.map(Arc::clone);
-    let ends = Ends::new(
-        ("memory:left", Arc::clone(&left)),
-        ("memory:right", Arc::clone(&right)),
-    );
-    let kept = Kept::take(machine.state(), ends.pair(), machine.keys()).await;
-    let sides = Sides { left: 0, right: 1 };
     let rules = Rules {
         delete: true,
         ..Rules::default()
     };
-    let mut work = Work::new(
-        vec![
-            party("memory:left", left, Keeper::NotWanted),
-            party("memory:right", right, Keeper::NotWanted),
-        ],
-        vec![Link::new(sides, kept.unwrap(), rules)],
-        Chosen::default(),
-    );
+    let parties = vec![
+        party("memory:left", left, Keeper::NotWanted),
+        party("memory:right", right, Keeper::NotWanted),
+    ];
+    let mut work = fan(machine, parties, &rules).await;
     apply::run(&mut work, cx, desk).await.unwrap();
     work
 }

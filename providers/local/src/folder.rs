@@ -184,12 +184,14 @@ impl Folder {
     /// The team, confirmed, with the owner of the identity in it.
     fn own_team(&self) -> Result<Team> {
         // At first sight a document that somebody signed may vouch for the list.
-        if self.place.pins()?.members.is_none() {
+        let mut pins = self.place.pins()?;
+        if pins.members.is_none() {
             for name in self.place.documents() {
+                // One that is not for us vouches for nobody.
                 let _ = self.store(&name).load();
             }
+            pins = self.place.pins()?;
         }
-        let pins = self.place.pins()?;
         if pins.members.is_none() {
             return Err(Error::new(
                 ErrorKind::Untrusted,

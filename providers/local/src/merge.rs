@@ -185,17 +185,16 @@ impl Local {
             choose,
         )?;
         document.removed = removed;
-        let bytes = match &overtaken {
+        // No newer than they are, wherever it is read: also where less was seen than here.
+        let generation = match (&overtaken, ceiling) {
+            (Some(_), _) => Some(highest),
+            (None, Some(ceiling)) => Some(highest.saturating_add(1).min(ceiling)),
+            (None, None) => None,
+        };
+        let bytes = match generation {
             _ if !changed && whole => ours.to_vec(),
-            // No newer than they are, wherever it is read: also where less was seen than here.
-            Some(_) => sealer.seal_as(highest, document, one.digest)?.0,
-            None => match ceiling {
-                Some(ceiling) => {
-                    let next = highest.saturating_add(1).min(ceiling);
-                    sealer.seal_as(next, document, one.digest)?.0
-                }
-                None => sealer.seal(document, one.digest)?.0,
-            },
+            Some(generation) => sealer.seal_as(generation, document, one.digest)?.0,
+            None => sealer.seal(document, one.digest)?.0,
         };
         Ok(Merged {
             bytes,

@@ -165,10 +165,8 @@ impl Found {
     /// generation: what was accepted once must not come back after something newer.
     pub(crate) fn unvouched(&self, trust: &Trust<'_>) -> Option<String> {
         let accepted = trust.pins.accepted.contains(&self.digest);
-        self.stranger(trust.store()).or_else(|| {
-            let doubted = !accepted;
-            doubted.then(|| self.doubtful_signer(trust)).flatten()
-        })
+        let signer = || self.doubtful_signer(trust).filter(|_| !accepted);
+        self.stranger(trust.store()).or_else(signer)
     }
 
     /// Why it is not what this machine has seen last, or anything newer.

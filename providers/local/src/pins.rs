@@ -211,6 +211,7 @@ impl Shelf {
         if pins.members.is_none() && confirmed.is_none() {
             return;
         }
+        let people = pins.confirmed();
         let noted = self.update(|pins| {
             if let (None, Some(team)) = (&pins.members, &confirmed) {
                 pins.confirm(team);
@@ -224,6 +225,12 @@ impl Shelf {
             .map_or(pins.store.as_deref(), Team::store);
         if let (Ok(()), Some(store)) = (noted, store) {
             let _ = self.update_known(store, |known| {
+                // Where that record is gone it begins with the people of this one.
+                if known.members.is_empty()
+                    && let Some(team) = confirmed.as_ref().or(people.as_ref())
+                {
+                    known.members = team.members().to_vec();
+                }
                 if newer(known.newest.get(name)) {
                     known.newest.insert(name.to_owned(), seen.clone());
                 }

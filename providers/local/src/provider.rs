@@ -505,10 +505,9 @@ impl Provider for Local {
                 "none: if the one identity is lost, so are the secrets".into(),
             ));
         }
-        let pins = self.place.pins().map_err(|e| self.at(e))?;
         if let Some(loaded) = &loaded
-            && pins.members.is_none()
             && !loaded.vouches_for(&team)
+            && self.place.pins().map_err(|e| self.at(e))?.members.is_none()
         {
             report.problems.push((
                 "the people of recipients.toml were never confirmed on this machine, and have changed since this was sealed"

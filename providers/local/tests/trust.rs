@@ -184,8 +184,7 @@ fn an_older_generation_is_refused_until_it_is_accepted() {
         ErrorKind::Untrusted,
         "older than what was seen here: generation 1, after 2",
     );
-    let review = ada.folder().review("dev").unwrap();
-    ada.folder().accept("dev", review.digest()).unwrap();
+    ada.accept("dev");
     assert_eq!(ada.get("local:", "A").unwrap().as_deref(), Some("old"));
 }
 

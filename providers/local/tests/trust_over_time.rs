@@ -10,24 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use person::{Person, refused};
 use secrets_api::ErrorKind;
 
-/// The body of what Ada has sealed, without its header.
-fn body(ada: &Person) -> String {
-    let opened = String::from_utf8(ada.opened()).unwrap();
-    opened.split_once('\n').unwrap().1.to_owned()
-}
-
-fn accept(person: &Person) {
-    let review = person.folder().review("dev").unwrap();
-    assert!(!review.is_empty());
-    person.folder().accept("dev", review.digest()).unwrap();
-}
-
 #[test]
 fn what_was_accepted_once_is_refused_when_it_comes_back_after_something_newer() {
     let ada = Person::founder();
     ada.set("local:", "A", "1").unwrap();
-    ada.seal(body(&ada).replace("\"1\"", "\"leaked\"").as_bytes());
-    accept(&ada);
+    ada.seal(ada.body().replace("\"1\"", "\"leaked\"").as_bytes());
+    ada.accept("dev");
     let once = ada.sealed();
     ada.set("local:", "A", "rotated").unwrap();
     std::fs::write(ada.file("dev.age"), once).unwrap();
@@ -92,7 +80,7 @@ fn a_document_without_its_list_of_people_is_not_opened() {
 fn a_header_without_a_signature_is_signed_by_nobody() {
     let ada = Person::founder();
     ada.set("local:", "A", "1").unwrap();
-    let body = body(&ada);
+    let body = ada.body();
     for header in [
         r#"{"format":"secrets-local/1"}"#.to_owned(),
         format!(
@@ -107,7 +95,7 @@ fn a_header_without_a_signature_is_signed_by_nobody() {
             "signed by nobody",
         );
     }
-    accept(&ada);
+    ada.accept("dev");
     assert_eq!(ada.get("local:", "A").unwrap().as_deref(), Some("1"));
     ada.set("local:", "B", "2").unwrap();
     let opened = String::from_utf8(ada.opened()).unwrap();
@@ -132,8 +120,8 @@ fn a_generation_beyond_which_there_is_none_is_refused_and_nothing_breaks() {
     let ada = Person::founder();
     ada.set("local:", "A", "1").unwrap();
     let last = format!("\"generation\":{}", u64::MAX);
-    ada.seal(body(&ada).replace("\"generation\":1", &last).as_bytes());
-    accept(&ada);
+    ada.seal(ada.body().replace("\"generation\":1", &last).as_bytes());
+    ada.accept("dev");
     refused(
         ada.set("local:", "A", "2"),
         ErrorKind::InvalidData,
@@ -145,7 +133,9 @@ fn a_generation_beyond_which_there_is_none_is_refused_and_nothing_breaks() {
 fn a_name_that_stands_twice_in_a_document_is_refused() {
     let ada = Person::founder();
     ada.set("local:", "A", "1").unwrap();
-    let doubled = body(&ada).replace("\"secrets\":{", "\"secrets\":{\"A\":[],");
+    let doubled = ada
+        .body()
+        .replace("\"secrets\":{", "\"secrets\":{\"A\":[],");
     ada.seal(doubled.as_bytes());
     refused(ada.get("local:", "A"), ErrorKind::InvalidData, "twice");
 }

@@ -122,8 +122,7 @@ fn a_merge_signs_nothing_in_a_store_that_was_never_seen() {
         .init("eve", Some(&ada.identity.recipient()))
         .unwrap();
     add_by_hand(&eve, &ada, "ada");
-    let review = eve.folder().review("dev").unwrap();
-    eve.folder().accept("dev", review.digest()).unwrap();
+    eve.accept("dev");
     eve.set("local:", "A", "1").unwrap();
     let ours = eve.sealed();
     eve.set("local:", "B", "2").unwrap();
@@ -192,8 +191,7 @@ fn a_document_of_another_team_that_took_the_id_is_doubted() {
     ada.set("local:", "A", "1").unwrap();
     eve.forge(&ada, "eve");
     add_by_hand(&eve, &ada, "ada");
-    let review = eve.folder().review("dev").unwrap();
-    eve.folder().accept("dev", review.digest()).unwrap();
+    eve.accept("dev");
     eve.set("local:", "A", "evil").unwrap();
     // Ada joins that team, which says whose id it has, and writes there.
     let other = ada.elsewhere();
@@ -365,4 +363,15 @@ fn another_team_s_document_is_no_side_of_a_merge_and_is_not_taken_over_by_adding
     let fay = Person::new().member("fay", &["*"]);
     let resealed = ada.folder().add(&fay).unwrap();
     assert!(resealed[0].outcome.is_err());
+}
+
+#[test]
+fn where_what_is_known_of_a_store_is_lost_it_begins_anew_with_its_people() {
+    let ada = Person::founder();
+    ada.set("local:", "A", "1").unwrap();
+    std::fs::remove_dir_all(ada.opening.dirs.state.join("local/stores")).unwrap();
+    ada.set("local:", "A", "2").unwrap();
+    let clone = ada.elsewhere();
+    clone.pull(&ada);
+    assert_eq!(clone.get("local:", "A").unwrap().as_deref(), Some("2"));
 }

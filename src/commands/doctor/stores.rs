@@ -45,7 +45,7 @@ pub(super) fn mirrors<'a>(
     stores.iter().map(|store| {
         let open = || {
             let (globals, around) = (&session.globals, &session.surroundings);
-            let mirror = Settings::resolve_mirror(store, &settings.environment, globals, around)?;
+            let mirror = settings.mirror(store, globals, around)?;
             let mut layers = session.open_to_read(&mirror)?.layers;
             let layer = layers.pop();
             let layer =

@@ -77,9 +77,8 @@ fn asked(path: &Path) -> Git {
     if !drivers::is_repository(folder) {
         return Git::Unknown;
     }
-    // No program that the repository's configuration names is to run for the answer; no name is a pattern.
+    // No name is a pattern.
     let ask = |words: &str| {
-        let words = ["-c core.fsmonitor=false", words].join(" ");
         let name = format!("./{name}");
         let words: Vec<&str> = words.split(' ').chain([&*name]).collect();
         drivers::git(folder, &words)

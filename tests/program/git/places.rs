@@ -215,3 +215,18 @@ fn the_program_is_called_by_its_name_only_where_the_repository_s_own_is_not_foun
         assert_eq!(driver.text().starts_with("secrets "), by_name, "{path}");
     }
 }
+
+#[test]
+fn no_program_that_the_repository_s_configuration_names_is_run_for_an_answer() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = repository();
+    sandbox.write("spy", "#!/bin/sh\ntouch spied\n");
+    std::fs::set_permissions(sandbox.path("spy"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    git(&sandbox, "config core.fsmonitor ./spy").succeeds();
+    sandbox.secrets("doctor").done();
+    sandbox.secrets("git install").succeeds();
+    sandbox
+        .secrets("git show --for-git .secrets/dev.age")
+        .succeeds();
+    assert!(!sandbox.path("spied").exists());
+}

@@ -46,11 +46,10 @@ fn an_old_document_brings_nothing_back_whatever_it_is_said_to_come_from() {
 fn a_forgotten_state_from_a_wrong_clock_s_future_is_not_taken_for_a_new_one() {
     let (ada, _) = two();
     // Made with another tool, and accepted then.
-    let body = body(&ada);
+    let body = ada.body();
     let (head, tail) = body.split_once("\"at\":\"2").unwrap();
     ada.seal(format!("{head}\"at\":\"9{tail}").as_bytes());
-    let review = ada.folder().review("dev").unwrap();
-    ada.folder().accept("dev", review.digest()).unwrap();
+    ada.accept("dev");
     let old = ada.sealed();
     for n in 0..12 {
         ada.set("local:", "A", &n.to_string()).unwrap();
@@ -132,11 +131,7 @@ fn an_old_side_of_ours_stays_beneath_on_a_new_machine_and_without_an_ancestor_to
         .folder()
         .merge("dev", None, &old, &mine, &mut ours)
         .unwrap();
-    let secret = ada.identity.to_secret();
-    let fresh = Person {
-        opening: TestOpening::new().with_identity(secret.expose()),
-        identity: Identity::parse(&secret).unwrap(),
-    };
+    let fresh = ada.on_another_machine();
     fresh.pull(&ada);
     put(&fresh, &old);
     assert!(fresh.get("local:", "A").is_ok());
@@ -168,11 +163,8 @@ fn a_side_that_was_only_sealed_anew_is_not_newer_than_what_is_merged() {
         put(&ada, &merged.bytes);
         assert_eq!(ada.get("local:", "A").unwrap().as_deref(), Some("2"));
         assert!(generation(&ada) > before);
-        let review = {
-            put(&ada, &sealed);
-            ada.folder().review("dev").unwrap()
-        };
-        ada.folder().accept("dev", review.digest()).unwrap();
+        put(&ada, &sealed);
+        ada.accept("dev");
     }
     let merged = unasked(&grace, &ancestor, &theirs_of, &ada.sealed()).unwrap();
     let merged = grace.folder().describe(&merged.bytes).unwrap();
@@ -218,8 +210,7 @@ fn of_two_old_documents_comes_one_that_is_no_newer_than_they_are_here_and_elsewh
     }
     // A person's word for the one in the working tree, and what comes of it is the newest.
     put(&ada, &ours);
-    let review = ada.folder().review("dev").unwrap();
-    ada.folder().accept("dev", review.digest()).unwrap();
+    ada.accept("dev");
     let merged = merge(&ada, &ancestor, &ours, &theirs).unwrap();
     assert!(merged.overtaken.is_none());
     put(&ada, &merged.bytes);

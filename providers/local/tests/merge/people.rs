@@ -7,7 +7,7 @@ fn a_side_signed_by_nobody_known_is_refused_and_such_an_ancestor_counts_as_none(
     let (ada, _) = two();
     let (ancestor, planted) = {
         let known = ada.sealed();
-        ada.seal(body(&ada).replace("\"1\"", "\"planted\"").as_bytes());
+        ada.seal(ada.body().replace("\"1\"", "\"planted\"").as_bytes());
         let planted = ada.sealed();
         put(&ada, &known);
         (known, planted)
@@ -36,13 +36,12 @@ fn a_side_signed_by_nobody_known_is_refused_and_such_an_ancestor_counts_as_none(
     // An ancestor that says that ours is untouched.
     let theirs = {
         put(&ada, &ancestor);
-        let review = ada.folder().review("dev").unwrap();
-        ada.folder().accept("dev", review.digest()).unwrap();
+        ada.accept("dev");
         ada.set("local:", "A", "3").unwrap();
         ada.sealed()
     };
     put(&ada, &ours);
-    ada.seal(body(&ada).as_bytes());
+    ada.seal(ada.body().as_bytes());
     let crafted = ada.sealed();
     let merged = merge(&ada, &crafted, &ours, &theirs).unwrap();
     assert_eq!(merged.conflicts.len(), 1);
@@ -61,10 +60,7 @@ fn who_may_not_sign_an_environment_is_no_side_of_it_and_merges_nothing_of_it() {
     let ancestor = std::fs::read(ada.file("production.age")).unwrap();
     let pro = |at: &Person| std::fs::read(at.file("production.age")).unwrap();
     // Grace seals a document of production to Ada with her own, unlisted, list of people.
-    let forger = Person {
-        opening: TestOpening::new().with_identity(grace.identity.to_secret().expose()),
-        identity: Identity::parse(&grace.identity.to_secret()).unwrap(),
-    };
+    let forger = grace.on_another_machine();
     forger.forge(&ada, "grace");
     forger.set("local:production", "P", "planted").unwrap();
     ada.set("local:production", "P", "2").unwrap();
@@ -138,8 +134,7 @@ fn what_was_written_after_a_removal_there_is_not_sealed_to_who_was_removed() {
         ErrorKind::Untrusted,
         "recipients.toml has changed",
     );
-    let review = grace.folder().review("dev").unwrap();
-    grace.folder().accept("dev", review.digest()).unwrap();
+    grace.accept("dev");
     // Also where theirs has nothing but the removal, and is of no higher generation.
     let dropped = unasked(&grace, &ancestor, &ours, &removal).unwrap();
     assert!(eve.folder().describe(&dropped.bytes).is_err());
@@ -167,15 +162,13 @@ fn two_branches_that_have_removed_somebody_are_not_sealed_to_them_by_a_list_that
     ada.set("local:", "A", "2").unwrap();
     let one = ada.sealed();
     put(&ada, &removal);
-    let review = ada.folder().review("dev").unwrap();
-    ada.folder().accept("dev", review.digest()).unwrap();
+    ada.accept("dev");
     ada.set("local:", "B", "3").unwrap();
     let other = ada.sealed();
     // A third branch is checked out, where she still is in, and that list was confirmed.
     std::fs::write(&list, before).unwrap();
     put(&ada, &ancestor);
-    let review = ada.folder().review("dev").unwrap();
-    ada.folder().accept("dev", review.digest()).unwrap();
+    ada.accept("dev");
     for base in [&ancestor, &removal] {
         let why = "eve is in recipients.toml here";
         refused(merge(&ada, base, &one, &other), ErrorKind::Untrusted, why);
@@ -219,8 +212,7 @@ fn who_was_removed_before_what_both_come_from_is_not_brought_back() {
     // The commit after the removal is picked onto a branch where she still is in.
     std::fs::write(&list, before).unwrap();
     put(&ada, &ours);
-    let review = ada.folder().review("dev").unwrap();
-    ada.folder().accept("dev", review.digest()).unwrap();
+    ada.accept("dev");
     let error = refused(
         merge(&ada, &parent, &ours, &picked),
         ErrorKind::Untrusted,

@@ -33,13 +33,19 @@ impl Person {
         person
     }
 
-    /// The same person at the same machine, in another folder.
-    pub fn elsewhere(&self) -> Self {
+    /// The same person at another machine, where nothing was seen yet.
+    pub fn on_another_machine(&self) -> Self {
         let text = self.identity.to_secret();
-        let mut opening = TestOpening::new().with_identity(text.expose());
-        opening.dirs = self.opening.dirs.clone();
+        let opening = TestOpening::new().with_identity(text.expose());
         let identity = Identity::parse(&text).unwrap();
         Self { opening, identity }
+    }
+
+    /// The same person at the same machine, in another folder.
+    pub fn elsewhere(&self) -> Self {
+        let mut person = self.on_another_machine();
+        person.opening.dirs = self.opening.dirs.clone();
+        person
     }
 
     /// Makes a store of their own, sealed to another too, that says it is the other's.
@@ -53,9 +59,10 @@ impl Person {
         self.accept("dev");
     }
 
-    /// Says yes to what waits.
+    /// Says yes to what waits; something does.
     pub fn accept(&self, name: &str) {
         let review = self.folder().review(name).unwrap();
+        assert!(!review.is_empty(), "nothing waits in {name}");
         self.folder().accept(name, review.digest()).unwrap();
     }
 
@@ -136,6 +143,12 @@ impl Person {
         let text = self.identity.to_secret();
         let key: age::x25519::Identity = text.expose_text().unwrap().parse().unwrap();
         age::decrypt(&key, &self.sealed()).unwrap()
+    }
+
+    /// The body of what is sealed, without its header, which says who signed it.
+    pub fn body(&self) -> String {
+        let opened = String::from_utf8(self.opened()).unwrap();
+        opened.split_once('\n').unwrap().1.to_owned()
     }
 }
 

@@ -34,6 +34,8 @@ pub trait Desk {
 pub enum Verdict {
     /// Write.
     Go,
+    /// Write: a person has said so, and has taken their time. What nothing guards is looked at once more.
+    Agreed,
     /// Plan again, by the rules as they are now.
     Replan,
     /// Leave it at that.
@@ -68,15 +70,16 @@ pub async fn run(work: &mut Work, cx: &Ctx, desk: &mut dyn Desk) -> Result<bool>
     let time = cx.remaining();
     for round in 0..ROUNDS {
         look(work, &Ctx::within(time)).await;
-        loop {
+        let waited = loop {
             match desk.decide(work, round)? {
-                Verdict::Go => break,
+                Verdict::Go => break false,
+                Verdict::Agreed => break true,
                 Verdict::Replan => plan_all(work),
                 Verdict::Stop => return Ok(false),
             }
-        }
+        };
         // A new operation each round: a store that remembers what it did would take the same for done.
-        let after = write(work, &Ctx::within(time), desk).await?;
+        let after = write(work, &Ctx::within(time), desk, waited).await?;
         work.following = after.follows && !after.others;
         match after {
             After {
@@ -127,15 +130,21 @@ fn unwritten(failure: Failure) -> Failure {
     Failure { message, ..failure }
 }
 
-/// Writes all links at once.
-async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk) -> Result<After> {
+/// Writes all links at once. `waited`: a person was waited for since the look.
+async fn write(work: &mut Work, cx: &Ctx, desk: &dyn Desk, waited: bool) -> Result<After> {
     let mut links = std::mem::take(&mut work.links);
-    let written = write_links(work, &mut links, cx, desk).await;
+    let written = write_links(work, &mut links, cx, desk, waited).await;
     work.links = links;
     written
 }
 
-async fn write_links(work: &Work, links: &mut [Link], cx: &Ctx, desk: &dyn Desk) -> Result<After> {
+async fn write_links(
+    work: &Work,
+    links: &mut [Link],
+    cx: &Ctx,
+    desk: &dyn Desk,
+    waited: bool,
+) -> Result<After> {
     let mut prepared: Vec<Vec<Write>> = Vec::with_capacity(links.len());
     let mut after = After::default();
     let is_only = links.len() == 1;
@@ -164,7 +173,7 @@ async fn write_links(work: &Work, links: &mut [Link], cx: &Ctx, desk: &dyn Desk)
     }
     // As late as it can be, and at all of them at once.
     let looks = links.iter().zip(prepared);
-    let looks = looks.map(|(link, writes)| unmoved(work, link, cx, writes));
+    let looks = looks.map(|(link, writes)| unmoved(work, link, cx, writes, waited));
     let looked = join_all(looks).await;
     let mut prepared = Vec::with_capacity(links.len());
     for (link, (writes, moved)) in links.iter_mut().zip(looked) {

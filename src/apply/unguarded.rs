@@ -1,5 +1,7 @@
-//! A second look right before a write that nothing guards: what somebody wrote while a person was asked is
-//! seen then, and is not overwritten. What is written between this look and the write no store can tell.
+//! A second look right before a write that nothing guards, where a person was asked since the first or no
+//! history keeps what is replaced: what somebody wrote meanwhile is seen then, and is not overwritten. What
+//! is written between this look and the write no store can tell. Without either it would only cost a request
+//! for each secret, and come no closer.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +17,22 @@ use crate::exit::Failure;
 use crate::plan::Side;
 
 /// The writes that may be made: those that are guarded, and those whose place holds what it was planned on.
-/// Of the others what became of them.
+/// Of the others what became of them. `waited`: a person was asked since the stores were looked at.
 pub(super) async fn unmoved(
     work: &Work,
     link: &Link,
     cx: &Ctx,
     writes: Vec<Write>,
+    waited: bool,
 ) -> (Vec<Write>, Vec<Outcome>) {
+    let is_doubtful = |write: &Write| {
+        let layer = &work.party(link, write.to).stack.layers[write.layer];
+        let is_kept = layer.provider.capabilities().history;
+        write.when == Precondition::Unguarded && (waited || !is_kept)
+    };
     let mut layers = BTreeMap::<(Side, usize), Vec<Name>>::new();
     for write in &writes {
-        if write.when == Precondition::Unguarded {
+        if is_doubtful(write) {
             let names = layers.entry((write.to, write.layer)).or_default();
             names.push(write.name.clone());
         }
@@ -52,7 +60,7 @@ pub(super) async fn unmoved(
     let mut now: BTreeMap<_, _> = join_all(looks).await.into_iter().flatten().collect();
     let (mut ready, mut left) = (Vec::with_capacity(writes.len()), Vec::new());
     for write in writes {
-        if write.when != Precondition::Unguarded {
+        if !is_doubtful(&write) {
             ready.push(write);
             continue;
         }

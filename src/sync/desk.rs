@@ -534,7 +534,7 @@ impl Desk for Counter<'_> {
         for (link, decided) in work.links.iter().zip(&mut self.decided) {
             decided.extend(link.plan.writes().map(|s| (s.name.clone(), s.clone())));
         }
-        Ok(Verdict::Go)
+        Ok(if asks { Verdict::Agreed } else { Verdict::Go })
     }
 
     fn begin(&self, total: usize) -> Box<dyn Progress> {

@@ -326,7 +326,11 @@ impl Desk for Judge {
             self.truth.go(self.machine, said);
         }
         work.links.push(link);
-        Ok(if again { Verdict::Replan } else { Verdict::Go })
+        Ok(if again {
+            Verdict::Replan
+        } else {
+            Verdict::Agreed
+        })
     }
 
     fn begin(&self, _total: usize) -> Box<dyn Progress> {

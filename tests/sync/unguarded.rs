@@ -1,13 +1,15 @@
 //! Stores that guard nothing, and others who write to them while a person thinks about the plan.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use secrets::apply::{self, Desk, Keeper, Progress, Verdict, Work};
 use secrets::exit::Failure;
 use secrets::plan::{Action, Rules, Side, Why};
-use secrets_api::{Ctx, Guard, Provider, ProviderExt as _};
+use secrets_api::{Ctx, Guard, Provider, ProviderExt as _, Result, Select, Snapshot, async_trait};
 use secrets_memory::Memory;
+use secrets_testkit::bend::{Bend, Bent};
 use secrets_testkit::block_on;
 
 use crate::support::{self, Machine, Unwatched, cx, fan, layered, name, party};
@@ -33,6 +35,7 @@ fn text(store: &dyn Provider, secret: &str) -> Option<String> {
 struct Meanwhile<'a> {
     happens: Option<Box<dyn FnOnce() + 'a>>,
     conflicts: Vec<Action>,
+    verdict: Verdict,
 }
 
 impl<'a> Meanwhile<'a> {
@@ -40,12 +43,13 @@ impl<'a> Meanwhile<'a> {
         Self {
             happens: Some(Box::new(happens)),
             conflicts: Vec::new(),
+            verdict: Verdict::Agreed,
         }
     }
 }
 
 impl Desk for Meanwhile<'_> {
-    fn decide(&mut self, work: &mut Work, _round: usize) -> Result<Verdict, Failure> {
+    fn decide(&mut self, work: &mut Work, _round: usize) -> std::result::Result<Verdict, Failure> {
         for link in &work.links {
             self.conflicts
                 .extend(link.plan.conflicts().map(|step| step.action.clone()));
@@ -54,7 +58,7 @@ impl Desk for Meanwhile<'_> {
         if let Some(happens) = self.happens.take() {
             happens();
         }
-        Ok(Verdict::Go)
+        Ok(self.verdict)
     }
 
     fn begin(&self, _total: usize) -> Box<dyn Progress> {
@@ -129,6 +133,49 @@ fn what_somebody_wrote_while_a_person_was_asked_is_not_overwritten_where_nothing
                 .iter()
                 .all(|o| o.fate.failure().is_none())
         );
+    }
+}
+
+#[test]
+fn where_nobody_was_asked_a_store_with_a_history_is_not_looked_at_again() {
+    for (history, verdict, looks) in [
+        (true, Verdict::Go, 1),
+        (true, Verdict::Agreed, 2),
+        (false, Verdict::Go, 2),
+    ] {
+        let machine = Machine::new(1);
+        let can = secrets_api::Capabilities {
+            guard: Guard::None,
+            history,
+            restore: false,
+            prune: false,
+            ..Memory::CAPABILITIES
+        };
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counted = Bent::new(Arc::new(Memory::new(can)), Counts(Arc::clone(&reads)));
+        let left = layered(Arc::new(Memory::new(Memory::CAPABILITIES)));
+        let right = layered(counted);
+        put(&*left, "A", "1");
+        let mut desk = Meanwhile::new(|| {});
+        desk.verdict = verdict;
+        block_on(run(&machine, [&left, &right], &cx(), &mut desk));
+        assert_eq!(reads.load(Ordering::SeqCst), looks, "{history} {verdict:?}");
+        assert_eq!(text(&*right, "A").as_deref(), Some("1"));
+    }
+}
+
+/// Counts how often a store is read.
+struct Counts(Arc<AtomicUsize>);
+
+#[async_trait]
+impl Bend for Counts {
+    fn label(&self) -> &'static str {
+        "Counts"
+    }
+
+    async fn read(&self, inner: &dyn Provider, cx: &Ctx, what: Select<'_>) -> Result<Snapshot> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        inner.read(cx, what).await
     }
 }
 
